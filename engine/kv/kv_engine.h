@@ -1,0 +1,152 @@
+// The one door between the message store and whatever keeps its bytes.
+//
+// An Engine is an ordered map from byte strings to byte strings, divided into
+// named tables, with serializable and durable transactions. LmdbEngine and
+// MemoryEngine implement it; a distributed engine has to fit later, so the
+// contract promises only what the weakest of the three can keep:
+//
+//   Durability  Update returns Committed, and UpdateAsync reports it, only when
+//               the writes survive power loss.
+//   Outcomes    Committed, Refused (nothing changed) or OutcomeUnknown: told
+//               apart by type, because what a caller may do next differs. After
+//               the first OutcomeUnknown the engine answers kStoreFailed to
+//               everything until it is opened again; the reopened engine shows
+//               the whole transaction or none of it.
+//   Replay      A closure may be run more than once (its batch failed, or a
+//               distributed engine retries). It touches only its transaction
+//               and resets what it captured, so that the last run alone counts.
+//               It may run on another thread than its caller's.
+//   Isolation   A closure sees the writes of every update that was answered
+//               before it, and none of an unfinished one. A closure that returns
+//               an error leaves no trace and costs its neighbours nothing.
+//   Sizes       Keys 1..511 bytes, values 0..65,520 bytes. What one closure
+//               writes should stay below 8 MiB (kTransactionBytesMax).
+//   Lifetime    Bytes handed out belong to the engine. They are valid until the
+//               next Put or Erase in the same transaction, or until its end.
+//   Threads     Engine: any number. A transaction: only the thread that was
+//               given it. Calling View, Update or UpdateAsync from inside a
+//               closure or a completion is a programmer error (UpdateAsync from
+//               a completion is allowed: it only queues).
+//   Processes   As the implementation says (LmdbEngine: any number, all writing).
+//   Errors      kDiskError      a read failed; never reported as an absent key
+//               kNotEnoughDisk  refused before anything was written
+//               kTooBig         a key or value beyond the limits
+//               kStoreFailed    an earlier outcome was unknown
+//
+// tests/engine/kv/kv_contract_test.cc holds every engine to this page.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+#include "engine/result.h"
+
+namespace bobbin::kv {
+
+inline constexpr std::size_t kKeyBytesMax = 511;
+inline constexpr std::size_t kValueBytesMax = 65'520;
+inline constexpr std::size_t kTransactionBytesMax = std::size_t{8} << 20;
+
+using Bytes = std::string_view;
+
+// Index into the list of table names the engine was opened with.
+struct TableId {
+  std::uint8_t index;
+  friend bool operator==(TableId, TableId) = default;
+};
+
+// Keys k with begin <= k < end, in byte order. An empty `end` means no upper bound.
+struct KeyRange {
+  Bytes begin;
+  Bytes end;
+};
+
+class ReadTransaction {
+ public:
+  virtual ~ReadTransaction() = default;
+
+  // Empty when `key` is absent.
+  virtual Result<std::optional<Bytes>> Get(TableId table, Bytes key) = 0;
+
+  // Visits the entries of `range` in ascending key order until `visit` returns
+  // false. The visitor may Get and Scan, but must not Put or Erase.
+  using Visitor = std::function<bool(Bytes key, Bytes value)>;
+  virtual Result<void> Scan(TableId table, const KeyRange& range, const Visitor& visit) = 0;
+
+  // Numbers committed transactions in their order, across processes and
+  // restarts. In a View: the last one it can see. In an Update: this one, if it
+  // commits; closures committed together share one number.
+  virtual std::uint64_t Sequence() const = 0;
+};
+
+class WriteTransaction : public ReadTransaction {
+ public:
+  virtual Result<void> Put(TableId table, Bytes key, Bytes value) = 0;
+  virtual Result<void> Erase(TableId table, Bytes key) = 0;  // Absent: succeeds.
+};
+
+struct Committed {};
+struct Refused {
+  Error error;  // The closure's own error, or why the engine did not run it.
+};
+struct OutcomeUnknown {
+  Error error;  // Always kStoreFailed; the detail says what failed underneath.
+};
+
+class [[nodiscard]] CommitOutcome {
+ public:
+  CommitOutcome(Committed outcome) : value_(outcome) {}                    // NOLINT
+  CommitOutcome(Refused outcome) : value_(std::move(outcome)) {}          // NOLINT
+  CommitOutcome(OutcomeUnknown outcome) : value_(std::move(outcome)) {}  // NOLINT
+
+  bool IsCommitted() const { return std::holds_alternative<Committed>(value_); }
+  bool IsRefused() const { return std::holds_alternative<Refused>(value_); }
+  bool IsUnknown() const { return std::holds_alternative<OutcomeUnknown>(value_); }
+
+  // For callers that treat Refused and OutcomeUnknown alike: kStoreFailed tells them apart.
+  Result<void> ToResult() && {
+    if (auto* refused = std::get_if<Refused>(&value_)) {
+      return tl::unexpected<Error>(std::move(refused->error));
+    }
+    if (auto* unknown = std::get_if<OutcomeUnknown>(&value_)) {
+      return tl::unexpected<Error>(std::move(unknown->error));
+    }
+    return {};
+  }
+
+ private:
+  std::variant<Committed, Refused, OutcomeUnknown> value_;
+};
+
+// Whether an update may use the disk space kept in reserve. Steps that end work
+// or free space (outcomes, aborts, deletes) must still succeed on a disk that is
+// too full for new mail.
+enum class SpaceUse : std::uint8_t { kNormal, kMayUseReserve };
+
+using ReadFunction = std::function<Result<void>(ReadTransaction&)>;
+using UpdateFunction = std::function<Result<void>(WriteTransaction&)>;
+using Completion = std::function<void(CommitOutcome)>;
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  // Runs `read` against one unchanging snapshot and returns what it returned.
+  virtual Result<void> View(const ReadFunction& read) = 0;
+
+  // Runs `write` and commits what it wrote, unless it returns an error.
+  virtual CommitOutcome Update(const UpdateFunction& write, SpaceUse space = SpaceUse::kNormal) = 0;
+
+  // As Update, without waiting. `done` is called exactly once, on a thread of
+  // the engine, after the outcome is known; it must not block. Destroying the
+  // engine first answers everything that is under way.
+  virtual void UpdateAsync(UpdateFunction write, Completion done,
+                           SpaceUse space = SpaceUse::kNormal) = 0;
+};
+
+}  // namespace bobbin::kv

@@ -1,0 +1,70 @@
+// LmdbEngine: kv::Engine on LMDB, one directory on disk.
+//
+// Durability  LMDB's default synchronous mode; NOSYNC, NOMETASYNC, MAPASYNC and
+//             WRITEMAP are asserted absent at open. The first failure of a commit
+//             or close poisons the environment in this process (kv_engine.h,
+//             Outcomes): LMDB itself would go on after a failed data flush, and the
+//             next commit would succeed on top of pages the disk does not have.
+// Group commit  One commit thread per environment. Closures that arrive while a
+//             commit is on its way run together in the next transaction, in
+//             arrival order. A closure that fails before it wrote anything costs
+//             nothing; one that fails after writing makes its batch run again
+//             without it (engine/kv/commit_group.h).
+// Space       The map is sparse and far larger than any disk (map_bytes), so the
+//             disk is what fills up. Below free_bytes_min of free disk, normal
+//             updates are refused with kNotEnoughDisk before they write;
+//             SpaceUse::kMayUseReserve goes on to the last byte.
+//             MDB_MAP_FULL is kNotEnoughDisk; MDB_MAP_RESIZED is adopted.
+// Processes   Any number may open and write. Readers of dead processes are cleared
+//             at open and every minute. Opening one path twice in a process shares
+//             the environment (LMDB caveat: opening it twice would silently drop
+//             its file locks). A forked child must not use it: every call answers
+//             kStoreFailed there, and destroying it touches nothing.
+// Threads     Any number.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/kv/kv_engine.h"
+
+namespace bobbin::kv {
+
+struct LmdbOptions {
+  // Index = TableId. Tables that do not exist yet are created by CreateLmdbEnvironment only.
+  std::vector<std::string> tables;
+  // Address space, not disk. Halved until the kernel grants it (RLIMIT_AS, sanitizers).
+  std::uint64_t map_bytes = std::uint64_t{16} << 40;
+  std::uint64_t free_bytes_min = std::uint64_t{32} << 20;
+};
+
+// Makes `directory` an empty environment holding `options.tables`, and lets `fill`
+// write its first rows in the same transaction. The caller creates the directory
+// aside, and renames it into place when it is complete (engine/database.h): a power
+// loss in the middle can leave a file that LMDB refuses for ever.
+//   kCollision  the directory already holds an environment
+Result<void> CreateLmdbEnvironment(const std::filesystem::path& directory,
+                                   const LmdbOptions& options, const UpdateFunction& fill);
+
+// Opens what CreateLmdbEnvironment made.
+//   kNotADatabase  no data.mdb there, or not an LMDB file, or a table is missing, or truncated
+//   kNoAccess      no permission, or a read-only file system
+//   kDiskError     anything else the system said
+Result<std::shared_ptr<Engine>> OpenLmdbEngine(const std::filesystem::path& directory,
+                                               const LmdbOptions& options);
+
+// For operators: figures of the environment behind `engine`, which OpenLmdbEngine returned.
+struct LmdbStatistics {
+  std::uint64_t file_bytes = 0;       // Size of data.mdb.
+  std::uint64_t used_bytes = 0;       // Pages reachable or freed below the last used page.
+  std::uint64_t disk_free_bytes = 0;  // What the file system would still give us.
+  std::uint64_t commits = 0;          // By this process since open.
+  std::uint64_t closures = 0;         // Answered by those commits.
+  std::uint32_t readers = 0;          // Reader slots in use, all processes.
+};
+Result<LmdbStatistics> GetLmdbStatistics(const Engine& engine);
+
+}  // namespace bobbin::kv

@@ -1,0 +1,90 @@
+// LockTable: which message is locked by which session. Volatile by construction.
+//
+//   no lock --TryLock--> held by a session --Unlock, session closed, owner died--> no lock
+//
+// A lock lives in memory shared by every process that has the database open, is
+// never in the database file, never times out while its owner lives, and is gone
+// the moment its owner's process is (statements C15, C16).
+//
+// A *reservation* is the same thing for the length of one call (AbortSubmit takes
+// one while its transaction runs), so that abort and lock exclude each other
+// (C53). It is not shown as SUBMITFLAG_LOCKED.
+//
+// Durability  None, on purpose.
+// Threads     Any number; every call is short and takes one mutex.
+// Processes   Any number. A process killed inside a call leaves the table usable.
+// Errors      kNotEnoughResources  the table of sessions or locks is full
+//             kDiskError           the shared memory cannot be opened or mapped
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "engine/entry_id.h"
+#include "engine/result.h"
+
+namespace bobbin {
+
+struct LockSession {
+  std::uint64_t value = 0;  // Never 0 for an open session, never used twice.
+  friend bool operator==(LockSession, LockSession) = default;
+};
+
+enum class LockKind : std::uint8_t { kLock, kReservation };
+
+struct LockHolder {
+  LockSession session;
+  LockKind kind;
+  std::int32_t process_id;
+};
+
+class LockTable {
+ public:
+  virtual ~LockTable() = default;
+
+  // Sessions belong to the calling process and end with it.
+  virtual Result<LockSession> OpenSession() = 0;
+  // Frees every lock of the session. A session of a forked parent is left alone.
+  virtual void CloseSession(LockSession session) = 0;
+
+  enum class Outcome : std::uint8_t { kAcquired, kAlreadyOurs, kHeldByOther };
+  virtual Result<Outcome> TryLock(MessageId message, LockSession session, LockKind kind) = 0;
+
+  // Frees the lock if `session` holds it; otherwise changes nothing.
+  virtual void Unlock(MessageId message, LockSession session) = 0;
+
+  // The living holder, if there is one. Locks of dead owners are removed on sight.
+  virtual std::optional<LockHolder> Holder(MessageId message) = 0;
+
+  // How many locks living sessions hold (for `bobbin stat`).
+  virtual std::uint32_t Count() = 0;
+};
+
+// The queue signal: a counter to wait on, so that a submit in one process wakes a
+// spooler in another. Losing a wake-up is harmless: the due index is the truth.
+class QueueSignal {
+ public:
+  virtual ~QueueSignal() = default;
+  virtual void Raise() = 0;                  // Wakes every waiter. Async-signal-safe.
+  virtual std::uint32_t Current() const = 0;  // Read before looking at the queue.
+  // Returns as soon as the counter differs from `seen`, or after `timeout`.
+  virtual void Wait(std::uint32_t seen, std::chrono::milliseconds timeout) = 0;
+};
+
+// Both, in one shared-memory segment named after the database.
+struct VolatileState {
+  std::unique_ptr<LockTable> locks;
+  std::unique_ptr<QueueSignal> signal;
+};
+
+// Opens the segment of `database`, creating it when this is the first process.
+// A segment of another layout (an older Bobbin still running) is kVersion.
+Result<VolatileState> OpenVolatileState(const DatabaseId& database);
+
+// Removes the segment; for tests and for databases that are deleted. Processes
+// that have it mapped keep their view.
+void RemoveVolatileState(const DatabaseId& database);
+
+}  // namespace bobbin
