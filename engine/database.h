@@ -1,0 +1,117 @@
+// Database: one directory, one LMDB environment, any number of message stores, one group
+// commit for all of them.
+//
+//   Create(path) ---> Open(path) ---> OpenMessageStore(name)  client logon
+//                                '--> OpenSpoolerSession()     spooler logon
+//
+// On disk       <path>/data.mdb, <path>/lock.mdb (LMDB), <path>/identity (the database id and the
+//               record key, written once; salvage needs it). docs/store-format.md.
+// Durability    Create makes everything in a temporary directory beside `path`, flushes it, and
+//               renames it into place: a power cut leaves a whole database or none.
+// Recovery      None is needed: opening after any crash finds the last committed transaction, no
+//               locks, and the queue as submitted (C46).
+// Threads       Any number.
+// Processes     Any number may open and write (engine/kv/lmdb_engine.h). After fork, the child
+//               must open it anew.
+// Errors        kNotADatabase  nothing there, or not a Bobbin database, or damaged at its root
+//               kVersion       written by a newer Bobbin; not touched
+//               kNoAccess      permissions, or a read-only file system
+//               kCollision     Create: `path` exists and is not an empty directory
+//               kNotEnoughDisk, kDiskError
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/clock.h"
+#include "engine/entry_id.h"
+#include "engine/kv/kv_engine.h"
+#include "engine/message_store.h"
+#include "engine/spooler_session.h"
+
+namespace bobbin {
+
+struct DatabaseState;
+struct Finding;
+struct CheckReport;
+
+struct DatabaseOptions {
+  // New mail is refused (kNotEnoughDisk) below this much free disk; what ends work still runs.
+  std::uint64_t free_bytes_min = std::uint64_t{32} << 20;
+  // Borrowed; null = the system's clock.
+  const Clock* clock = nullptr;
+};
+
+struct MessageStoreInfo {
+  StoreId id;
+  std::string name;
+  StandardFolders folders;
+};
+
+struct DatabaseStatistics {
+  std::uint64_t file_bytes = 0;
+  std::uint64_t used_bytes = 0;
+  std::uint64_t disk_free_bytes = 0;
+  std::uint64_t commits = 0;   // By this process.
+  std::uint64_t updates = 0;   // Answered by those commits.
+  std::uint32_t readers = 0;
+  std::uint32_t locks = 0;
+  std::uint64_t queued = 0;
+  std::uint64_t held = 0;
+  std::uint64_t stores = 0;
+};
+
+class Database {
+ public:
+  static constexpr std::uint32_t kFormat = 1;
+  static constexpr std::size_t kStoreNameBytesMax = 255;
+
+  static Result<void> Create(const std::filesystem::path& path);
+  static Result<Database> Open(const std::filesystem::path& path,
+                               const DatabaseOptions& options = {});
+  // On an engine that already runs, for measurements and tests: writes the first rows when it is
+  // empty. `tables` of the engine must be TableNames().
+  static Result<Database> OpenOn(std::shared_ptr<kv::Engine> engine,
+                                 const DatabaseOptions& options = {});
+  static std::vector<std::string> TableNames();
+
+  const DatabaseId& Id() const;
+
+  //   kCollision         a store of that name exists
+  //   kInvalidParameter  empty, over kStoreNameBytesMax, or not UTF-8
+  Result<MessageStore> CreateMessageStore(std::string_view name);
+  //   kNotFound
+  Result<MessageStore> OpenMessageStore(std::string_view name) const;
+  Result<MessageStore> OpenOrCreateMessageStore(std::string_view name);
+  Result<std::vector<MessageStoreInfo>> ListMessageStores() const;
+
+  //   kNotEnoughResources  1,024 sessions are open
+  Result<SpoolerSession> OpenSpoolerSession();
+  OutgoingQueue GetOutgoingQueue() const;  // For operators: all stores.
+
+  // Whatever store it is in, for operators' tools: read-only, also while it is locked.
+  //   kNotFound
+  Result<Message> OpenMessageForOperator(MessageId id) const;
+  // As MessageStore::AbortSubmit, found by its id alone.
+  Result<void> AbortSubmit(MessageId id);
+
+  Result<DatabaseStatistics> Statistics() const;
+
+  // Removes content rows that no message owns and whose writer is gone; returns how many bodies.
+  Result<std::uint64_t> CollectAbandonedBodies();
+
+  // Opens every record and compares every index with its rows (engine/store_check.h). Reads only;
+  // runs beside writers.
+  Result<CheckReport> CheckStore() const;
+
+  const std::shared_ptr<DatabaseState>& State() const { return state_; }
+
+ private:
+  explicit Database(std::shared_ptr<DatabaseState> state) : state_(std::move(state)) {}
+  std::shared_ptr<DatabaseState> state_;
+};
+
+}  // namespace bobbin

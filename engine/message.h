@@ -1,0 +1,106 @@
+// Message: one open message (MAPI: IMessage). A transacted object: edits stay private
+// until SaveChanges or SubmitMessage makes them durable, whole.
+//
+//   CreateMessage ---> open, read/write --SubmitMessage--> invalid (kInvalidObject)
+//   OpenEntry -------> open, read-only or read/write
+//
+// Durability  SaveChanges, SubmitMessage: durable when they return success. Everything
+//             else changes this object only.
+// Threads     One at a time per object. Objects of one database: any number at once.
+// Processes   Two objects may be open on one message, here or elsewhere: the first to
+//             save wins, the second is told (kObjectChanged).
+// Ownership   Keeps the database open. What it returns owns its own bytes.
+// Errors      Beside those listed: kInvalidObject on every method once the message has
+//             been submitted; kNoAccess when a writing method meets a read-only object;
+//             kBusy while SubmitMessageAsync is on its way; kCorruptData, kDiskError,
+//             kNotEnoughDisk, kStoreFailed as in engine/kv/kv_engine.h. After an error
+//             the object is still open with its edits (C26, C118).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/entry_id.h"
+#include "engine/message_body.h"
+#include "engine/property.h"
+#include "engine/recipient_table.h"
+#include "engine/result.h"
+
+namespace bobbin {
+
+struct MessageObject;
+
+enum class AccessLevel : std::uint8_t { kReadOnly = 0, kModify = 1 };  // PR_ACCESS_LEVEL.
+
+class Message {
+ public:
+  // Property names, strings and binaries together; longer values belong in the content.
+  static constexpr std::size_t kPropertyBytesMax = std::size_t{48} << 10;
+
+  explicit Message(std::unique_ptr<MessageObject> object);
+  Message(Message&&) noexcept;
+  Message& operator=(Message&&) noexcept;
+  ~Message();
+
+  // Known from creation on: creating a message draws its identifier, which is not stored
+  // until the first save.
+  Result<EntryId> Id() const;
+  Result<AccessLevel> Access() const;
+
+  // All properties, computed ones included (entry id, parent, size, access, ...).
+  Result<PropertyList> GetProps() const;
+  //   kNotFound  the message does not have it
+  Result<Property> GetProp(PropertyTag tag) const;
+
+  // MAPI: IMAPIProp::SetProps. PR_NULL and PT_ERROR entries are skipped. What cannot be set
+  // is listed in the result, the rest is set (specification 4.2, 2.6).
+  //   kInvalidParameter  no entry at all, or a PT_OBJECT entry; nothing is set
+  //   kNotEnoughMemory   over kPropertyBytesMax; nothing is set
+  Result<std::vector<PropertyProblem>> SetProps(std::span<const Property> properties);
+  Result<std::vector<PropertyProblem>> DeleteProps(std::span<const PropertyTag> tags);
+
+  // MAPI: IMessage::ModifyRecipients with kModifyRecipientsReplace, Add, Modify or Remove.
+  // Added rows get their ids in order; Modify and Remove name rows by `id`.
+  //   kUnknownFlags      more than one flag, or another one
+  //   kNotFound          Modify, Remove: no such row; nothing changed
+  //   kInvalidParameter  a row has no recipient type, or a PT_NULL property
+  //   kTooBig            more than kRecipientCountMax rows
+  Result<void> ModifyRecipients(std::uint32_t flags, std::vector<RecipientRow> rows);
+  Result<RecipientTable> GetRecipientTable() const;
+
+  // The RFC 5322 original (PR_INTERNET_CONTENT); replaces an earlier one at the next save.
+  Result<void> SetContent(MessageBody content);
+  //   kNotFound  the message has no original
+  Result<MessageBodyReader> OpenContent() const;
+
+  // MAPI: IMAPIProp::SaveChanges with kKeepOpenReadOnly (as 0), kKeepOpenReadWrite, kForceSave.
+  // kMapiDeferredErrors is accepted and ignored: a save is always durable.
+  //   kObjectChanged  somebody saved or submitted it since; not saved (C116, C30)
+  //   kObjectDeleted  it is gone; kForceSave does not help (C117)
+  //   kSubmitted      kForceSave on a message that was submitted meanwhile (C30)
+  Result<void> SaveChanges(std::uint32_t flags = 0);
+
+  // MAPI: IMessage::SubmitMessage with 0 or kForceSubmit (no difference). Saves the edits
+  // and puts the message into the outgoing queue, one transaction (specification 4.4). On
+  // success this object is invalid; its entry id still names the message.
+  //   kNoRecipients   the recipient table is empty (C17)
+  //   kSubmitted      submitted through another object already (C29)
+  //   kObjectChanged  saved through another object since
+  //   kObjectDeleted  it is gone
+  //   kUnknownFlags
+  Result<void> SubmitMessage(std::uint32_t flags = 0);
+
+  // The same without waiting. `done` runs exactly once, on a thread of the database, and must
+  // not block; until then the object answers kBusy. The object may be destroyed meanwhile.
+  // What can be refused at once is reported through `done` too, from this call.
+  void SubmitMessageAsync(std::uint32_t flags, std::function<void(Result<void>)> done);
+
+ private:
+  friend class SpoolerSession;
+  std::shared_ptr<MessageObject> object_;
+};
+
+}  // namespace bobbin

@@ -1,0 +1,125 @@
+// SpoolerSession: the spooler's logon (MAPI: IMSProvider::SpoolerLogon): what only the spooler may
+// do to submitted messages.
+//
+//   NextDue -> OpenMessage, SetLockState(kLocked) -> [transports] -> CommitAttempt
+//                                                                     | all TRUE: finished, or
+//                                                                     | queued again, due later
+//
+// Durability  Locks are volatile (engine/lock_table.h) and die with this object or its process.
+//             All other steps are one durable transaction each.
+// Threads     Any number may share a session; a message is worked on by the one that locked it.
+// Processes   Any number of sessions, here and elsewhere.
+// Errors      As listed; nothing changed. Also kCorruptData, kDiskError, kStoreFailed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/lock_table.h"
+#include "engine/message.h"
+#include "engine/outgoing_queue.h"
+#include "engine/recipient_table.h"
+
+namespace bobbin {
+
+struct DatabaseState;
+
+enum class LockState : std::uint32_t { kUnlocked = 0, kLocked = 1 };
+
+struct DueMessage {
+  EntryId entry_id;
+  MessageId message;
+  StoreId store;
+  Time due{};
+};
+
+struct DueResult {
+  std::optional<DueMessage> message;  // Due, and locked by nobody.
+  std::optional<Time> next_due;       // When there is none: when there will be one.
+};
+
+// What became of one recipient in one attempt: what is stored in its row.
+struct RecipientUpdate {
+  RecipientRowId row;
+  RecipientDelivery delivery;
+};
+
+// A report to be created in the transaction that sets recipients TRUE (specification 8, 5.4.9).
+struct ReportMessage {
+  std::string content;        // RFC 5322.
+  PropertyList properties;
+  std::string recipient;      // Where it goes: the sender of the original.
+};
+
+struct Attempt {
+  std::vector<RecipientUpdate> updates;
+  Time next_due{};                      // Used when a recipient is still FALSE.
+  std::optional<ReportMessage> report;
+  bool finish = true;                   // Finish the message when every recipient is TRUE.
+};
+
+enum class FinishResult : std::uint8_t {
+  kStillQueued,  // A recipient is FALSE: due again at Attempt::next_due.
+  kFinished,
+  kFinishedPartially,  // Finished, but the sent mail folder is gone (MAPI_W_PARTIAL_COMPLETION).
+};
+
+class SpoolerSession {
+ public:
+  SpoolerSession(std::shared_ptr<DatabaseState> database, LockSession session);
+  SpoolerSession(SpoolerSession&&) noexcept;
+  SpoolerSession& operator=(SpoolerSession&&) noexcept;
+  ~SpoolerSession();  // Frees its locks.
+
+  // MAPI: IMsgStore::GetOutgoingQueue; no store: of the whole database.
+  OutgoingQueue GetOutgoingQueue(std::optional<StoreId> store = std::nullopt) const;
+
+  // MAPI: IMsgStore::OpenEntry through the spooler logon: read/write, queued or not.
+  //   kInvalidEntryId, kNotFound
+  //   kNoAccess  another session has locked it
+  Result<Message> OpenMessage(const EntryId& id) const;
+
+  // MAPI: IMsgStore::SetLockState. Pending edits of `message` are saved first.
+  //   kNotInQueue     not submitted, or locked by another session (C10, C11)
+  //   kNoAccess       kUnlocked: locked by another session
+  //   kCorruptStore   the submit flag is set but the queue does not have it
+  Result<void> SetLockState(Message& message, LockState state);
+
+  // MAPI: IMsgStore::FinishedMsg: completion with the sent mail table of specification 4.8. Any
+  // result but an error ends the lock.
+  //   kInvalidEntryId
+  //   kNotInQueue     not queued (also: finished or deleted already)
+  //   kNoAccess       not locked by this session
+  //   kUnknownFlags   `flags` is not 0
+  Result<FinishResult> FinishMessage(const EntryId& id, std::uint32_t flags = 0);
+
+  // --- The due index ---
+
+  // The first message that is due at `now` and locked by nobody. Costs the rows it must step
+  // over: those locked at the moment.
+  Result<DueResult> NextDue(Time now) const;
+
+  // Makes the rows kInDoubt, attempts counted, before the point of no return.
+  //   kNoAccess, kNotInQueue as FinishMessage
+  //   kInvalidParameter  an unknown row, or one that is TRUE already
+  Result<void> MarkInDoubt(const EntryId& id, std::span<const RecipientRowId> rows, Time now);
+
+  // Ends an attempt: recipients, report, queue row and, when all are TRUE, completion, in one
+  // transaction. Ends the lock.
+  //   kNoAccess, kNotInQueue, kInvalidParameter as MarkInDoubt
+  Result<FinishResult> CommitAttempt(const EntryId& id, const Attempt& attempt);
+
+  // Waits until something is submitted, released or retried by any process, or `timeout`.
+  std::uint32_t SignalCount() const;
+  void WaitForSignal(std::uint32_t seen, std::chrono::milliseconds timeout) const;
+
+ private:
+  std::shared_ptr<DatabaseState> database_;
+  LockSession session_;
+};
+
+}  // namespace bobbin

@@ -1,0 +1,40 @@
+// CheckStore: every record opens, and every invariant of the submission tables holds.
+//
+//   messages      the record verifies; its folder and store exist; SUBMIT set <=> a queue row
+//   queue, due    one row each per queued message, naming each other
+//   recipients    exactly recipient_count rows, none of a message that is gone; TRUE <=> a final state
+//   bodies        head and chunks complete; references = messages that name it; the rest abandoned
+//   folders       counters equal the rows; every contents row has its message and the reverse
+//   counters      above every identifier and sequence in use
+//
+// Durability  Reads one snapshot, changes nothing.   Threads, processes  Any number.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/result.h"
+
+namespace bobbin {
+
+struct DatabaseState;
+
+struct Finding {
+  std::string table;
+  std::string key;     // Hexadecimal, or a queue id where there is one.
+  std::string detail;  // What is wrong and what to do.
+};
+
+struct CheckReport {
+  std::uint64_t records = 0;
+  std::uint64_t messages = 0;
+  std::uint64_t queued = 0;
+  std::uint64_t bodies = 0;
+  std::uint64_t abandoned_bodies = 0;  // Not a finding: collected in time.
+  std::vector<Finding> findings;       // Empty: clean.
+};
+
+Result<CheckReport> CheckStore(DatabaseState& database);
+
+}  // namespace bobbin
