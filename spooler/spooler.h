@@ -1,0 +1,99 @@
+// Spooler: moves messages from the outgoing queue to the transport providers.
+//
+// RunOnce(now) does one step and says when to come back:
+//
+//   pick the first due message nobody has locked -> lock it -> offer its FALSE recipients to the
+//   transports in order -> outcomes, report and queue change in one transaction -> unlocked
+//
+//   state of a recipient           what RunOnce does
+//   kPending, due                  offers it
+//   kInDoubt after a restart       offers it again (InDoubtPolicy::kResend), or holds the message
+//   no transport takes it          fails it; non-delivery report, same transaction (C69)
+//   older than expire_after        kExpired; non-delivery report, same transaction
+//   all TRUE                       calls no transport, finishes the message (C86)
+//
+// A transport that cannot be reached is left alone until its own back-off is over; messages that
+// need it wait in order, without an attempt of their own. A younger message overtakes only when
+// another transport can take it (C48).
+//
+// Durability  Nothing of its own: a new Spooler after a crash goes on where the store says.
+// Threads     A Spooler: one worker thread. Workers of one process share a SpoolerSession and a
+//             SpoolerShared. Stop() may be called from any thread.
+// Processes   Any number; locks keep a message in one worker's hands.
+// Errors      Events (spooler_event.h); kStoreFailed also in the result: stop and reopen.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/database.h"
+#include "engine/spooler_session.h"
+#include "spooler/retry_schedule.h"
+#include "spooler/spooler_event.h"
+#include "spooler/transport_provider.h"
+
+namespace bobbin {
+
+enum class InDoubtPolicy : std::uint8_t { kResend, kHold };
+
+struct SpoolerOptions {
+  RetrySchedule retry;
+  InDoubtPolicy in_doubt = InDoubtPolicy::kResend;
+  std::string reporting_host;              // In reports and trace headers.
+  std::size_t report_original_bytes_max = 50'000;  // Longer originals: headers only.
+};
+
+// What workers of one process know together: which transports cannot be reached until when.
+class SpoolerShared {
+ public:
+  Time UnavailableUntil(std::size_t transport) const;
+  void SetUnavailable(std::size_t transport, Time until, std::uint32_t failures);
+  std::uint32_t Failures(std::size_t transport) const;
+  void SetAvailable(std::size_t transport);
+
+ private:
+  struct TransportState {
+    Time unavailable_until{};
+    std::uint32_t failures = 0;
+  };
+  mutable std::mutex mutex_;
+  std::vector<TransportState> transports_;
+};
+
+struct StepResult {
+  bool worked = false;                // A message was taken up: call again at once.
+  std::optional<Time> next_due;       // When not: nothing to do before this, unless signalled.
+  std::optional<Error> store_failed;  // The database must be opened again.
+};
+
+class Spooler {
+ public:
+  using Random = std::function<double()>;  // Uniform in [0, 1).
+
+  // `session` and `shared` are borrowed. `transports` are in transport order.
+  Spooler(Database database, SpoolerSession& session, SpoolerShared& shared,
+          std::vector<std::unique_ptr<TransportProvider>> transports, SpoolerOptions options,
+          Random random, SpoolerEventSink events);
+  ~Spooler();
+
+  StepResult RunOnce(Time now);
+
+  // Runs until Stop: RunOnce, then waits for the queue signal or the next due time.
+  // Returns the error when the store has failed.
+  Result<void> Run(const Clock& clock);
+
+  // Lets the message in progress come to its end; Cancel makes its transport return soon.
+  void Stop();
+  void Cancel();
+
+ private:
+  class Work;
+  std::unique_ptr<Work> work_;
+};
+
+}  // namespace bobbin
