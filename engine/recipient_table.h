@@ -70,4 +70,7 @@ inline constexpr std::uint32_t kRecipientCountMax = 10'000;
 RecipientRow MakeSmtpRecipient(std::string_view address, std::int64_t recipient_type,
                                std::string_view display_name = {});
 
+// PR_SEARCH_KEY of an address: upper case (ASCII), "TYPE:ADDRESS", terminating NUL.
+std::string MakeSearchKey(std::string_view address_type, std::string_view address);
+
 }  // namespace bobbin

@@ -7,7 +7,8 @@
 //
 // Durability  Locks are volatile (engine/lock_table.h) and die with this object or its process.
 //             All other steps are one durable transaction each.
-// Threads     Any number may share a session; a message is worked on by the one that locked it.
+// Threads     Any number may call; but locking twice in one session succeeds (C9), so each worker
+//             has a session of its own.
 // Processes   Any number of sessions, here and elsewhere.
 // Errors      As listed; nothing changed. Also kCorruptData, kDiskError, kStoreFailed.
 #pragma once
@@ -35,11 +36,13 @@ struct DueMessage {
   MessageId message;
   StoreId store;
   Time due{};
+  std::uint64_t sequence = 0;  // In the queue.
 };
 
 struct DueResult {
   std::optional<DueMessage> message;  // Due, and locked by nobody.
   std::optional<Time> next_due;       // When there is none: when there will be one.
+  std::vector<Error> damaged;         // Rows stepped over because they do not verify.
 };
 
 // What became of one recipient in one attempt: what is stored in its row.
@@ -102,6 +105,17 @@ class SpoolerSession {
   // The first message that is due at `now` and locked by nobody. Costs the rows it must step
   // over: those locked at the moment.
   Result<DueResult> NextDue(Time now) const;
+
+  // Locks what NextDue found and opens it, as one step: empty when somebody else was faster.
+  //   kCorruptData  the message does not verify; it is not locked
+  Result<std::optional<Message>> LockDue(const DueMessage& due) const;
+
+  // Takes what NextDue found out of the way although its message cannot be read: held, for the
+  // operator; nothing is deleted.
+  Result<void> HoldDamaged(const DueMessage& due);
+
+  // Frees the lock without touching the message.
+  void Unlock(const EntryId& id) const;
 
   // Makes the rows kInDoubt, attempts counted, before the point of no return.
   //   kNoAccess, kNotInQueue as FinishMessage

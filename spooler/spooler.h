@@ -17,7 +17,8 @@
 // another transport can take it (C48).
 //
 // Durability  Nothing of its own: a new Spooler after a crash goes on where the store says.
-// Threads     A Spooler: one worker thread. Workers of one process share a SpoolerSession and a
+// Threads     A Spooler: one worker thread, with a SpoolerSession of its own (two workers on one
+//             session could both lock the same message, C9). Workers of one process share a
 //             SpoolerShared. Stop() may be called from any thread.
 // Processes   Any number; locks keep a message in one worker's hands.
 // Errors      Events (spooler_event.h); kStoreFailed also in the result: stop and reopen.
