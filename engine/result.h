@@ -84,18 +84,21 @@ inline tl::unexpected<Error> Fail(ErrorCode code, std::string detail) {
 #define BOBBIN_CONCAT_INNER(a, b) a##b
 #define BOBBIN_CONCAT(a, b) BOBBIN_CONCAT_INNER(a, b)
 
-// Leaves the current function with the error of `expr`, if it has one.
-#define RETURN_IF_ERROR(expr)                                           \
-  do {                                                                  \
-    if (auto result_ = (expr); !result_) {                              \
-      return tl::unexpected<::bobbin::Error>(std::move(result_).error()); \
-    }                                                                   \
+// Leaves the current function with the error of `expr`, if it has one. __COUNTER__, because
+// `expr` may hold a lambda that uses the macro itself, and __LINE__ would be the same there.
+#define RETURN_IF_ERROR(expr) \
+  RETURN_IF_ERROR_INNER(BOBBIN_CONCAT(result_, __COUNTER__), expr)
+#define RETURN_IF_ERROR_INNER(result, expr)                              \
+  do {                                                                   \
+    if (auto result = (expr); !result) {                                 \
+      return tl::unexpected<::bobbin::Error>(std::move(result).error()); \
+    }                                                                    \
   } while (false)
 
 // ASSIGN_OR_RETURN(const Message message, store.OpenMessage(id));
 // Three statements: never the body of an `if` without braces.
 #define ASSIGN_OR_RETURN(declaration, expr) \
-  ASSIGN_OR_RETURN_INNER(BOBBIN_CONCAT(result_, __LINE__), declaration, expr)
+  ASSIGN_OR_RETURN_INNER(BOBBIN_CONCAT(result_, __COUNTER__), declaration, expr)
 #define ASSIGN_OR_RETURN_INNER(result, declaration, expr)                         \
   auto result = (expr);                                                           \
   if (!result) return tl::unexpected<::bobbin::Error>(std::move(result).error()); \
