@@ -31,12 +31,11 @@
 #include "engine/kv/kv_engine.h"
 #include "engine/message_store.h"
 #include "engine/spooler_session.h"
+#include "engine/store_check.h"
 
 namespace bobbin {
 
 struct DatabaseState;
-struct Finding;
-struct CheckReport;
 
 struct DatabaseOptions {
   // New mail is refused (kNotEnoughDisk) below this much free disk; what ends work still runs.
@@ -98,7 +97,9 @@ class Database {
   // As MessageStore::AbortSubmit, found by its id alone.
   Result<void> AbortSubmit(MessageId id);
 
-  Result<DatabaseStatistics> Statistics() const;
+  Result<DatabaseStatistics> Statistics() const;  // Walks the queue to count it.
+  // What the file system would still give us; cheap enough for every message.
+  Result<std::uint64_t> DiskFreeBytes() const;
 
   // Removes content rows that no message owns and whose writer is gone; returns how many bodies.
   Result<std::uint64_t> CollectAbandonedBodies();

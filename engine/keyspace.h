@@ -13,6 +13,7 @@
 //   due         lane(1) time(8) sequence(8)   DueRow
 //   index       'c' folder(8) message(8)      Reference (contents of a folder)
 //               'f' parent(8) folder(8)       Reference (folders of a folder)
+//               'w' body(8)                   Reference (a body written ahead, owned by no message)
 //
 // Numbers are big-endian, so that byte order is number order and new rows are appended.
 #pragma once
@@ -69,6 +70,8 @@ inline std::string ContentsKey(FolderId folder, MessageId message) {
 inline std::string SubfolderKey(FolderId parent, FolderId folder) {
   return TaggedKey88('f', parent.value, folder.value);
 }
+
+inline std::string WrittenAheadKey(std::uint64_t body) { return TaggedKey8('w', body); }
 
 struct DueKey {
   DueLane lane = DueLane::kScheduled;

@@ -6,8 +6,8 @@
 // Up to kInlineBytesMax stays beside the message's record. Up to kBufferedBytesMax is
 // kept in memory and written by the transaction that makes the message exist. What is
 // longer is written ahead, in transactions of its own; such rows belong to this process
-// until a message owns them, and are collected once the process is gone
-// (Database::CollectAbandonedBodies), never shown.
+// until a message owns them; when the writer is gone they are collected
+// (Database::CollectAbandonedBodies). They are never shown.
 //
 // Copies inside one database share the rows by reference count.
 //
@@ -43,6 +43,7 @@ struct MessageBody {
   std::uint64_t body_id = 0;        // Rows written ahead; 0 = all of it is in `buffered`.
   std::uint32_t chunk_count = 0;    // Of the rows written ahead.
   std::string buffered;             // The content when body_id is 0.
+  std::shared_ptr<void> owner;      // Keeps the rows written ahead from being collected.
 };
 
 class MessageBodyWriter {
@@ -64,11 +65,16 @@ class MessageBodyWriter {
 
   // Completes the content; the writer is used up. May write (blocking) if written ahead.
   Result<MessageBody> Finish();
+  void FinishAsync(std::function<void(Result<MessageBody>)> done);
 
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// Removes rows written ahead for which no message came, and whose writer is gone: its process
+// died, or it was dropped. Returns how many bodies.
+Result<std::uint64_t> CollectAbandonedBodies(DatabaseState& database);
 
 // Reads stored content from start to end, one chunk in memory at a time.
 class MessageBodyReader {

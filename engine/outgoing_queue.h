@@ -99,6 +99,8 @@ class OutgoingQueue {
   QueueAdvise Advise(QueueSink sink);
 
  private:
+  Result<void> Change(MessageId message, DueLane lane, bool now);
+
   std::shared_ptr<DatabaseState> database_;
   std::optional<StoreId> store_;
 };

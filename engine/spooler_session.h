@@ -132,6 +132,9 @@ class SpoolerSession {
   void WaitForSignal(std::uint32_t seen, std::chrono::milliseconds timeout) const;
 
  private:
+  // True: acquired now; false: it was ours already. kNotInQueue: locked by another session.
+  Result<bool> TryLock(MessageId message) const;
+
   std::shared_ptr<DatabaseState> database_;
   LockSession session_;
 };

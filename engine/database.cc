@@ -1,0 +1,297 @@
+#include "engine/database.h"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <utility>
+
+#include "engine/check.h"
+#include "engine/database_state.h"
+#include "engine/identity_file.h"
+#include "engine/kv/lmdb_engine.h"
+#include "engine/message_object.h"
+#include "engine/store_check.h"
+#include "engine/utf8.h"
+
+namespace bobbin {
+namespace {
+
+namespace fs = std::filesystem;
+
+template <std::size_t kSize>
+void FillRandom(std::array<std::uint8_t, kSize>& bytes) {
+  static_assert(kSize <= 256, "getrandom fills up to 256 bytes without being interrupted");
+  BOBBIN_CHECK(getrandom(bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(kSize));
+}
+
+Result<void> WriteFirstRows(RowWriter& rows, const DatabaseId& id, Time now) {
+  RETURN_IF_ERROR(rows.PutRoot({Database::kFormat, id, now}));
+  return rows.PutCounters({});
+}
+
+Result<void> CheckRoot(DatabaseState& state) {
+  return state.View([&](RowReader& rows) -> Result<void> {
+    Result<std::optional<RootRecord>> root = rows.Root();
+    if (!root && root.error().code == ErrorCode::kCorruptData) {
+      return Fail(ErrorCode::kNotADatabase, "the root record is damaged: " + root.error().detail);
+    }
+    if (!root) return tl::unexpected<Error>(std::move(root).error());
+    if (!*root) return Fail(ErrorCode::kNotADatabase, "the root record is missing");
+    if ((*root)->format > Database::kFormat) {
+      return Fail(ErrorCode::kVersion,
+                  fmt::format("the database has format {}, this Bobbin reads up to {}",
+                              (*root)->format, Database::kFormat));
+    }
+    if ((*root)->database != state.id) {
+      return Fail(ErrorCode::kNotADatabase, "data.mdb and identity are of different databases");
+    }
+    return {};
+  });
+}
+
+Result<void> CreateIn(const fs::path& directory) {
+  Identity identity;
+  identity.format = Database::kFormat;
+  FillRandom(identity.database.bytes);
+  FillRandom(identity.record_key);
+  RETURN_IF_ERROR(WriteIdentityFile(directory, identity));
+  kv::LmdbOptions options;
+  options.tables = Database::TableNames();
+  options.free_bytes_min = 0;
+  const RecordCodec codec(identity.record_key);
+  RETURN_IF_ERROR(kv::CreateLmdbEnvironment(directory, options, [&](kv::WriteTransaction& raw) {
+    RowWriter rows(codec, raw);
+    return WriteFirstRows(rows, identity.database, SystemClock().Now());
+  }));
+  return SyncPath(directory);
+}
+
+std::vector<FolderId> DrawFolders(DatabaseState& state, std::size_t count, Result<void>& outcome) {
+  std::vector<FolderId> ids;
+  while (ids.size() < count && outcome) {
+    Result<std::uint64_t> id = state.DrawObjectId();
+    if (id) {
+      ids.push_back(FolderId{*id});
+    } else {
+      outcome = tl::unexpected<Error>(std::move(id).error());
+    }
+  }
+  return ids;
+}
+
+struct FolderPlan {
+  FolderId id;
+  FolderId parent;
+  std::string_view name;
+  std::uint32_t folder_count;
+};
+
+Result<void> WriteFolders(RowWriter& rows, StoreId store, const StandardFolders& folders,
+                          Time now) {
+  const FolderPlan plans[] = {
+      {folders.root, folders.root, "Root", 1},
+      {folders.ipm_subtree, folders.root, "Top of Information Store", 5},
+      {folders.inbox, folders.ipm_subtree, "Inbox", 0},
+      {folders.outbox, folders.ipm_subtree, "Outbox", 0},
+      {folders.sent_items, folders.ipm_subtree, "Sent Items", 0},
+      {folders.deleted_items, folders.ipm_subtree, "Deleted Items", 0},
+      {folders.drafts, folders.ipm_subtree, "Drafts", 0},
+  };
+  for (const FolderPlan& plan : plans) {
+    FolderRecord folder;
+    folder.store = store;
+    folder.parent = plan.parent;
+    folder.name = std::string(plan.name);
+    folder.folder_count = plan.folder_count;
+    folder.created = now;
+    RETURN_IF_ERROR(rows.PutFolder(plan.id, folder));
+    if (plan.id != plan.parent) RETURN_IF_ERROR(rows.PutSubfolderRow(plan.parent, plan.id));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::string> Database::TableNames() {
+  return {table::kNames.begin(), table::kNames.end()};
+}
+
+Result<void> Database::Create(const fs::path& path) {
+  std::error_code error;
+  const fs::path target = fs::absolute(path, error).lexically_normal();
+  if (fs::exists(target, error) && !(fs::is_directory(target, error) && fs::is_empty(target, error))) {
+    return Fail(ErrorCode::kCollision,
+                target.string() + " exists and is not an empty directory: choose another path");
+  }
+  const fs::path name = target.has_filename() ? target.filename() : target.parent_path().filename();
+  const fs::path parent = target.has_filename() ? target.parent_path()
+                                                : target.parent_path().parent_path();
+  const fs::path aside = parent / fmt::format(".{}.creating-{}", name.string(), getpid());
+  RETURN_IF_ERROR(MakeDirectory(aside));
+  Result<void> created = CreateIn(aside);
+  if (created) created = RenameDirectory(aside, parent / name);
+  if (!created) {
+    fs::remove_all(aside, error);
+    return created;
+  }
+  return SyncPath(parent);
+}
+
+Result<Database> Database::Open(const fs::path& path, const DatabaseOptions& options) {
+  ASSIGN_OR_RETURN(const Identity identity, ReadIdentityFile(path));
+  if (identity.format > kFormat) {
+    return Fail(ErrorCode::kVersion,
+                fmt::format("{} has format {}, this Bobbin reads up to {}: use a newer Bobbin",
+                            path.string(), identity.format, kFormat));
+  }
+  kv::LmdbOptions lmdb_options;
+  lmdb_options.tables = TableNames();
+  lmdb_options.free_bytes_min = options.free_bytes_min;
+  ASSIGN_OR_RETURN(std::shared_ptr<kv::Engine> engine, kv::OpenLmdbEngine(path, lmdb_options));
+  ASSIGN_OR_RETURN(VolatileState shared, OpenVolatileState(identity.database));
+  auto state = std::make_shared<DatabaseState>(identity.database, identity.record_key,
+                                               std::move(engine), std::move(shared), options.clock);
+  RETURN_IF_ERROR(CheckRoot(*state));
+  return Database(std::move(state));
+}
+
+Result<Database> Database::OpenOn(std::shared_ptr<kv::Engine> engine,
+                                  const DatabaseOptions& options) {
+  const RecordKey record_key{};
+  const RecordCodec codec(record_key);
+  DatabaseId id;
+  FillRandom(id.bytes);
+  RETURN_IF_ERROR(engine
+                      ->Update([&](kv::WriteTransaction& raw) -> Result<void> {
+                        RowWriter rows(codec, raw);
+                        ASSIGN_OR_RETURN(const auto root, rows.Root());
+                        if (!root) return WriteFirstRows(rows, id, SystemClock().Now());
+                        id = root->database;
+                        return {};
+                      })
+                      .ToResult());
+  ASSIGN_OR_RETURN(VolatileState shared, OpenVolatileState(id));
+  return Database(std::make_shared<DatabaseState>(id, record_key, std::move(engine),
+                                                  std::move(shared), options.clock));
+}
+
+const DatabaseId& Database::Id() const { return state_->id; }
+
+Result<MessageStore> Database::CreateMessageStore(std::string_view name) {
+  if (name.empty() || name.size() > kStoreNameBytesMax || !IsUtf8(name)) {
+    return Fail(ErrorCode::kInvalidParameter, "a store name is 1 to 255 bytes of UTF-8");
+  }
+  Result<void> drawn;
+  const std::vector<FolderId> ids = DrawFolders(*state_, 8, drawn);
+  if (!drawn) return tl::unexpected<Error>(std::move(drawn).error());
+  const StoreId store{ids[7].value};
+  const StandardFolders folders{ids[0], ids[1], ids[2], ids[3], ids[4], ids[5], ids[6]};
+  const Time now = state_->clock->Now();
+  RETURN_IF_ERROR(state_->Update([&](RowWriter& rows) -> Result<void> {
+    ASSIGN_OR_RETURN(const auto taken, rows.StoreNamed(name));
+    if (taken) return Fail(ErrorCode::kCollision, "there is a store of that name");
+    RETURN_IF_ERROR(rows.PutStore(store, {std::string(name), folders, now}));
+    RETURN_IF_ERROR(rows.PutStoreName(name, store));
+    return WriteFolders(rows, store, folders, now);
+  }));
+  return MessageStore(state_, store, std::string(name), folders);
+}
+
+Result<MessageStore> Database::OpenMessageStore(std::string_view name) const {
+  std::optional<StoreId> id;
+  std::optional<StoreRecord> record;
+  RETURN_IF_ERROR(state_->View([&](RowReader& rows) -> Result<void> {
+    ASSIGN_OR_RETURN(id, rows.StoreNamed(name));
+    if (!id) return Fail(ErrorCode::kNotFound, "there is no store " + std::string(name));
+    ASSIGN_OR_RETURN(record, rows.Store(*id));
+    if (!record) return Fail(ErrorCode::kCorruptData, "table meta: a store record is missing");
+    return {};
+  }));
+  return MessageStore(state_, *id, record->name, record->folders);
+}
+
+Result<MessageStore> Database::OpenOrCreateMessageStore(std::string_view name) {
+  for (;;) {
+    Result<MessageStore> opened = OpenMessageStore(name);
+    if (opened || opened.error().code != ErrorCode::kNotFound) return opened;
+    Result<MessageStore> created = CreateMessageStore(name);
+    // Another process may have created it between the two.
+    if (created || created.error().code != ErrorCode::kCollision) return created;
+  }
+}
+
+Result<std::vector<MessageStoreInfo>> Database::ListMessageStores() const {
+  std::vector<MessageStoreInfo> stores;
+  RETURN_IF_ERROR(state_->View([&](RowReader& rows) {
+    stores.clear();
+    return rows.Scan(table::kMeta, "S", "T",
+                     [&](std::string_view key, std::string_view value) -> Result<bool> {
+                       ASSIGN_OR_RETURN(const std::uint64_t id, KeyNumber8(key, 1));
+                       ASSIGN_OR_RETURN(StoreRecord record, rows.DecodeStore(key, value));
+                       stores.push_back({StoreId{id}, std::move(record.name), record.folders});
+                       return true;
+                     });
+  }));
+  return stores;
+}
+
+Result<SpoolerSession> Database::OpenSpoolerSession() {
+  ASSIGN_OR_RETURN(const LockSession session, state_->shared.locks->OpenSession());
+  return SpoolerSession(state_, session);
+}
+
+OutgoingQueue Database::GetOutgoingQueue() const { return {state_, std::nullopt}; }
+
+Result<Message> Database::OpenMessageForOperator(MessageId id) const {
+  std::unique_ptr<MessageObject> object;
+  RETURN_IF_ERROR(state_->View([&](RowReader& rows) -> Result<void> {
+    ASSIGN_OR_RETURN(const auto record, rows.Message(id));
+    if (!record) return Fail(ErrorCode::kNotFound, "there is no message " + ToQueueId(id));
+    ASSIGN_OR_RETURN(object, LoadMessageObject(state_, rows, id, *record));
+    return {};
+  }));
+  object->access = AccessLevel::kReadOnly;
+  return Message(std::move(object));
+}
+
+Result<void> Database::AbortSubmit(MessageId id) {
+  return AbortSubmitIn(*state_, id, std::nullopt);
+}
+
+Result<DatabaseStatistics> Database::Statistics() const {
+  DatabaseStatistics statistics;
+  if (const Result<kv::LmdbStatistics> lmdb = kv::GetLmdbStatistics(state_->Engine())) {
+    statistics.file_bytes = lmdb->file_bytes;
+    statistics.used_bytes = lmdb->used_bytes;
+    statistics.disk_free_bytes = lmdb->disk_free_bytes;
+    statistics.commits = lmdb->commits;
+    statistics.updates = lmdb->closures;
+    statistics.readers = lmdb->readers;
+  }
+  statistics.locks = state_->shared.locks->Count();
+  ASSIGN_OR_RETURN(statistics.queued, GetOutgoingQueue().Count());
+  ASSIGN_OR_RETURN(const auto stores, ListMessageStores());
+  statistics.stores = stores.size();
+  RETURN_IF_ERROR(state_->View([&](RowReader& rows) {
+    statistics.held = 0;
+    return rows.Scan(table::kDue, EncodeDueKey({DueLane::kHeld, Time{}, 0}), {},
+                     [&](std::string_view, std::string_view) -> Result<bool> {
+                       ++statistics.held;
+                       return true;
+                     });
+  }));
+  return statistics;
+}
+
+Result<std::uint64_t> Database::DiskFreeBytes() const {
+  ASSIGN_OR_RETURN(const kv::LmdbStatistics lmdb, kv::GetLmdbStatistics(state_->Engine()));
+  return lmdb.disk_free_bytes;
+}
+
+Result<std::uint64_t> Database::CollectAbandonedBodies() {
+  return bobbin::CollectAbandonedBodies(*state_);
+}
+
+Result<CheckReport> Database::CheckStore() const { return bobbin::CheckStore(*state_); }
+
+}  // namespace bobbin

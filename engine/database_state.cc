@@ -1,0 +1,138 @@
+#include "engine/database_state.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "engine/check.h"
+
+namespace bobbin {
+namespace {
+
+// Set while a completion runs on the engine's own thread: the last owner of a database may be
+// the very completion, and an engine cannot end the thread it is on.
+thread_local bool in_completion = false;
+
+}  // namespace
+
+std::shared_ptr<void> QueueEventHub::Add(QueueSink sink) {
+  auto registration = std::make_shared<QueueSink>(std::move(sink));
+  const std::lock_guard lock(mutex_);
+  sinks_.push_back(registration);
+  return registration;
+}
+
+void QueueEventHub::Publish(const std::vector<QueueEvent>& events) {
+  if (events.empty()) return;
+  std::vector<std::shared_ptr<QueueSink>> sinks;
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(sinks_, [](const auto& sink) { return sink.expired(); });
+    for (const auto& sink : sinks_) {
+      if (auto live = sink.lock()) sinks.push_back(std::move(live));
+    }
+  }
+  for (const auto& sink : sinks) {
+    for (const QueueEvent& event : events) (*sink)(event);
+  }
+}
+
+DatabaseState::DatabaseState(const DatabaseId& database_id, const RecordKey& record_key,
+                             std::shared_ptr<kv::Engine> kv_engine, VolatileState volatile_parts,
+                             const Clock* given_clock)
+    : id(database_id),
+      codec(record_key),
+      shared(std::move(volatile_parts)),
+      clock(given_clock != nullptr ? given_clock : &system_clock),
+      engine_(std::move(kv_engine)) {}
+
+DatabaseState::~DatabaseState() {
+  if (operation_session_.value != 0) shared.locks->CloseSession(operation_session_);
+  if (in_completion) {
+    std::thread([engine = std::move(engine_)]() mutable noexcept { engine.reset(); }).detach();
+  } else {
+    engine_.reset();  // First: it answers what is under way, which uses the other members.
+  }
+}
+
+Result<void> DatabaseState::View(const Read& read) const {
+  return engine_->View([&](kv::ReadTransaction& transaction) {
+    RowReader rows(codec, transaction);
+    return read(rows);
+  });
+}
+
+Result<void> DatabaseState::Update(const Write& write, kv::SpaceUse space) {
+  return engine_
+      ->Update(
+          [&](kv::WriteTransaction& transaction) {
+            RowWriter rows(codec, transaction);
+            return write(rows);
+          },
+          space)
+      .ToResult();
+}
+
+void DatabaseState::UpdateAsync(Write write, std::function<void(Result<void>)> done,
+                                kv::SpaceUse space) {
+  engine_->UpdateAsync(
+      [this, write = std::move(write)](kv::WriteTransaction& transaction) {
+        RowWriter rows(codec, transaction);
+        return write(rows);
+      },
+      [done = std::move(done)](kv::CommitOutcome outcome) mutable {
+        in_completion = true;
+        done(std::move(outcome).ToResult());
+        done = nullptr;  // Releases what it owns while the mark above stands.
+        in_completion = false;
+      },
+      space);
+}
+
+Result<std::uint64_t> DatabaseState::DrawObjectId() {
+  const std::lock_guard lock(id_mutex_);
+  if (next_id_ == end_id_) {
+    std::uint64_t first = 0;
+    RETURN_IF_ERROR(Update([&](RowWriter& rows) -> Result<void> {
+      ASSIGN_OR_RETURN(CountersRecord counters, rows.Counters());
+      first = counters.next_object;
+      counters.next_object += id_block_;
+      return rows.PutCounters(counters);
+    }));
+    next_id_ = first;
+    end_id_ = first + id_block_;
+    id_block_ = std::min<std::uint64_t>(id_block_ * 8, 8192);
+  }
+  return next_id_++;
+}
+
+Result<LockSession> DatabaseState::OperationSession() {
+  const std::lock_guard lock(session_mutex_);
+  if (operation_session_.value == 0) {
+    ASSIGN_OR_RETURN(operation_session_, shared.locks->OpenSession());
+  }
+  return operation_session_;
+}
+
+Result<DatabaseState::Reservation> DatabaseState::Reserve(MessageId message) {
+  ASSIGN_OR_RETURN(const LockSession session, OperationSession());
+  // Reservations last for one transaction, so waiting for one ends.
+  for (;;) {
+    ASSIGN_OR_RETURN(const LockTable::Outcome outcome,
+                     shared.locks->TryLock(message, session, LockKind::kReservation));
+    if (outcome == LockTable::Outcome::kAcquired) {
+      return Reservation(*shared.locks, message, session);
+    }
+    const std::optional<LockHolder> holder = shared.locks->Holder(message);
+    if (holder && holder->kind == LockKind::kLock) {
+      return Fail(ErrorCode::kUnableToAbort,
+                  "message " + ToQueueId(message) + " is being delivered by process " +
+                      std::to_string(holder->process_id));
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+}
+
+}  // namespace bobbin

@@ -1,0 +1,203 @@
+#include "engine/message_rows.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "engine/submission.h"
+
+namespace bobbin {
+namespace {
+
+bool IsUnread(const MessageRecord& record) { return (record.message_flags & kMsgFlagRead) == 0; }
+
+// Adds to a folder's counters; the folder must exist and belong to the store.
+Result<void> CountInFolder(RowWriter& rows, StoreId store, FolderId id, int contents, int unread) {
+  ASSIGN_OR_RETURN(std::optional<FolderRecord> folder, rows.Folder(id));
+  if (!folder || folder->store != store) {
+    return Fail(ErrorCode::kNotFound, "folder " + std::to_string(id.value) + " does not exist");
+  }
+  folder->content_count = static_cast<std::uint32_t>(static_cast<int>(folder->content_count) + contents);
+  folder->content_unread = static_cast<std::uint32_t>(static_cast<int>(folder->content_unread) + unread);
+  return rows.PutFolder(id, *folder);
+}
+
+}  // namespace
+
+Result<void> ErasePrefix(RowWriter& rows, kv::TableId table, std::uint64_t id) {
+  std::vector<std::string> keys;
+  RETURN_IF_ERROR(rows.Scan(table, Key8(id), Key8(id + 1),
+                            [&](std::string_view key, std::string_view) -> Result<bool> {
+                              keys.emplace_back(key);
+                              return true;
+                            }));
+  for (const std::string& key : keys) RETURN_IF_ERROR(rows.Erase(table, key));
+  return {};
+}
+
+namespace {
+
+tl::unexpected<Error> QueueRowMissing(const MessageRecord& record) {
+  return Fail(ErrorCode::kCorruptStore,
+              "queue row " + std::to_string(record.queue_sequence) + " is missing");
+}
+
+}  // namespace
+
+Result<void> InsertMessage(RowWriter& rows, MessageId id, const MessageRecord& record) {
+  RETURN_IF_ERROR(CountInFolder(rows, record.store, record.folder, 1, IsUnread(record) ? 1 : 0));
+  RETURN_IF_ERROR(rows.PutContentsRow(record.folder, id));
+  return rows.PutMessage(id, record);
+}
+
+Result<void> ReplaceMessage(RowWriter& rows, MessageId id, const MessageRecord& before,
+                            const MessageRecord& record) {
+  const int unread = (IsUnread(record) ? 1 : 0) - (IsUnread(before) ? 1 : 0);
+  if (unread != 0) {
+    RETURN_IF_ERROR(CountInFolder(rows, record.store, record.folder, 0, unread));
+  }
+  return rows.PutMessage(id, record);
+}
+
+Result<void> EraseMessage(RowWriter& rows, MessageId id, const MessageRecord& record) {
+  RETURN_IF_ERROR(ErasePrefix(rows, table::kRecipients, id.value));
+  if (record.content_body != 0) RETURN_IF_ERROR(DropContentReference(rows, record.content_body));
+  RETURN_IF_ERROR(CountInFolder(rows, record.store, record.folder, -1, IsUnread(record) ? -1 : 0));
+  RETURN_IF_ERROR(rows.Erase(table::kIndex, ContentsKey(record.folder, id)));
+  return rows.Erase(table::kMessages, MessageKey(id));
+}
+
+Result<void> MoveMessage(RowWriter& rows, MessageId id, MessageRecord& record, FolderId to) {
+  const int unread = IsUnread(record) ? 1 : 0;
+  RETURN_IF_ERROR(CountInFolder(rows, record.store, to, 1, unread));
+  RETURN_IF_ERROR(CountInFolder(rows, record.store, record.folder, -1, -unread));
+  RETURN_IF_ERROR(rows.Erase(table::kIndex, ContentsKey(record.folder, id)));
+  RETURN_IF_ERROR(rows.PutContentsRow(to, id));
+  record.folder = to;
+  return rows.PutMessage(id, record);
+}
+
+Result<void> ReplaceRecipients(RowWriter& rows, MessageId id, const RecipientTable& recipients,
+                               bool may_exist) {
+  if (may_exist) RETURN_IF_ERROR(ErasePrefix(rows, table::kRecipients, id.value));
+  for (const RecipientRow& row : recipients) RETURN_IF_ERROR(rows.PutRecipient(id, row));
+  return {};
+}
+
+bool NeedsBodyId(const MessageBody& content) {
+  return content.body_id == 0 && content.buffered.size() > kInlineBytesMax;
+}
+
+Result<void> AttachContent(RowWriter& rows, MessageRecord& record, const MessageBody& content,
+                           std::uint64_t body_id) {
+  if (record.content_body != 0) RETURN_IF_ERROR(DropContentReference(rows, record.content_body));
+  record.content_bytes = content.bytes;
+  record.content_body = 0;
+  record.content_inline.clear();
+  if (content.body_id != 0) {
+    ASSIGN_OR_RETURN(std::optional<BodyRecord> head, rows.BodyHead(content.body_id));
+    if (!head || head->references != 0) {
+      return Fail(ErrorCode::kObjectDeleted, "the content was collected or has an owner already");
+    }
+    head->references = 1;
+    record.content_body = content.body_id;
+    RETURN_IF_ERROR(rows.Erase(table::kIndex, WrittenAheadKey(content.body_id)));
+    return rows.PutBodyHead(content.body_id, *head);
+  }
+  if (!NeedsBodyId(content)) {
+    record.content_inline = content.buffered;
+    return {};
+  }
+  BodyRecord head;
+  head.bytes = content.bytes;
+  head.references = 1;
+  head.chunk_count =
+      static_cast<std::uint32_t>((content.buffered.size() + kBodyChunkBytes - 1) / kBodyChunkBytes);
+  RETURN_IF_ERROR(rows.PutBodyHead(body_id, head));
+  std::string_view rest = content.buffered;
+  for (std::uint32_t chunk = 1; !rest.empty(); ++chunk) {
+    const std::string_view piece = rest.substr(0, kBodyChunkBytes);
+    RETURN_IF_ERROR(rows.PutBodyChunk(body_id, chunk, piece));
+    rest.remove_prefix(piece.size());
+  }
+  record.content_body = body_id;
+  return {};
+}
+
+Result<void> AddContentReference(RowWriter& rows, const MessageRecord& record) {
+  if (record.content_body == 0) return {};
+  ASSIGN_OR_RETURN(std::optional<BodyRecord> head, rows.BodyHead(record.content_body));
+  if (!head) return Fail(ErrorCode::kCorruptData, "table bodies: the head of a body is missing");
+  ++head->references;
+  return rows.PutBodyHead(record.content_body, *head);
+}
+
+Result<void> DropContentReference(RowWriter& rows, std::uint64_t body_id) {
+  ASSIGN_OR_RETURN(std::optional<BodyRecord> head, rows.BodyHead(body_id));
+  // A message whose content was lost to damage can still be deleted.
+  if (!head) return {};
+  if (head->references > 1) {
+    --head->references;
+    return rows.PutBodyHead(body_id, *head);
+  }
+  return ErasePrefix(rows, table::kBodies, body_id);
+}
+
+Result<void> Enqueue(RowWriter& rows, MessageId id, MessageRecord& record, Time now,
+                     const DatabaseId& database) {
+  ASSIGN_OR_RETURN(CountersRecord counters, rows.Counters());
+  // The queue is ordered by submit time, so a clock that steps back must not show in it (Q11).
+  const Time submit_time = std::max(now, counters.last_submit_time);
+  counters.last_submit_time = submit_time;
+  const std::uint64_t sequence = counters.next_queue_sequence++;
+  RETURN_IF_ERROR(rows.PutCounters(counters));
+
+  record.message_flags |= kMsgFlagSubmit | kMsgFlagUnsent;
+  record.submit_flags = 0;
+  record.queue_sequence = sequence;
+  record.properties.Set(Property::Number(pr::kClientSubmitTime, ToFileTime(submit_time)));
+  if (record.properties.BytesOr(pr::kInternetMessageId, {}).empty()) {
+    record.properties.Set(Property::Bytes(
+        pr::kInternetMessageId,
+        "<" + ToQueueId(id) + "." +
+            ToHex({reinterpret_cast<const char*>(database.bytes.data()), 8}) + "@bobbin.invalid>"));
+  }
+  Time due = submit_time;
+  if (const auto deferred = EffectiveDeferredSendTime(record.properties, submit_time)) {
+    record.properties.Set(Property::Number(pr::kDeferredSendTime, ToFileTime(*deferred)));
+    due = std::max(due, *deferred);
+  }
+  RETURN_IF_ERROR(rows.PutQueueRow(record.store, sequence,
+                                   {id, submit_time, DueLane::kScheduled, due}));
+  return rows.PutDueRow({DueLane::kScheduled, due, sequence}, {record.store, id});
+}
+
+Result<void> Dequeue(RowWriter& rows, MessageRecord& record) {
+  ASSIGN_OR_RETURN(const auto row, rows.QueueRow(record.store, record.queue_sequence));
+  if (!row) return QueueRowMissing(record);
+  RETURN_IF_ERROR(
+      rows.Erase(table::kDue, EncodeDueKey({row->lane, row->due, record.queue_sequence})));
+  RETURN_IF_ERROR(rows.Erase(table::kQueue, QueueKey(record.store, record.queue_sequence)));
+  record.queue_sequence = 0;
+  record.submit_flags = 0;
+  record.message_flags &= ~kMsgFlagSubmit;
+  record.properties.Erase(pr::kPreprocess);
+  return {};
+}
+
+Result<void> Reschedule(RowWriter& rows, const MessageRecord& record, Time due,
+                        std::optional<DueLane> lane) {
+  ASSIGN_OR_RETURN(std::optional<QueueRecord> row,
+                   rows.QueueRow(record.store, record.queue_sequence));
+  if (!row) return QueueRowMissing(record);
+  const DueKey before{row->lane, row->due, record.queue_sequence};
+  row->due = due;
+  row->lane = lane.value_or(row->lane);
+  const DueKey after{row->lane, row->due, record.queue_sequence};
+  if (after == before) return {};
+  RETURN_IF_ERROR(rows.Erase(table::kDue, EncodeDueKey(before)));
+  RETURN_IF_ERROR(rows.PutDueRow(after, {record.store, row->message}));
+  return rows.PutQueueRow(record.store, record.queue_sequence, *row);
+}
+
+}  // namespace bobbin

@@ -1,0 +1,95 @@
+// Message::SubmitMessage: the one transaction that turns a draft into a queued message.
+#include <algorithm>
+#include <utility>
+
+#include "engine/message.h"
+#include "engine/message_object.h"
+#include "engine/submission.h"
+
+namespace bobbin {
+namespace {
+
+constexpr std::size_t kDisplayNamesBytesMax = 255;
+
+// Responsibilities and attempts of an earlier submission do not count for this one (C22).
+void ResetDelivery(RecipientTable& recipients, Logon logon) {
+  for (RecipientRow& row : recipients) {
+    const bool keep = logon == Logon::kSpooler && row.delivery.responsibility;
+    row.delivery = RecipientDelivery{};
+    row.delivery.responsibility = keep;
+  }
+}
+
+// Specification 4.4, steps 1 to 7. Everything is checked before the first write, so that a
+// refused submission costs its neighbours in the batch nothing.
+Result<void> SubmitInTransaction(const MessageObject& object, RowWriter& rows) {
+  if (object.recipients.empty()) {
+    return Fail(ErrorCode::kNoRecipients, "the recipient table is empty");
+  }
+  if (object.stored) {
+    ASSIGN_OR_RETURN(const auto stored, rows.Message(object.id));
+    if (stored && stored->IsSubmitted()) {
+      return Fail(ErrorCode::kSubmitted, "the message is in the outgoing queue already");
+    }
+  }
+  MessageRecord saved;
+  std::optional<MessageRecord> before;
+  RETURN_IF_ERROR(object.MergeInto(rows, 0, saved, before));
+
+  RecipientTable recipients = object.recipients;
+  ResetDelivery(recipients, object.logon);
+  ExpandRecipients(recipients);
+  saved.recipient_count = static_cast<std::uint32_t>(recipients.size());
+  for (const auto& [tag, type] :
+       {std::pair(pr::kDisplayTo, kRecipientTo), std::pair(pr::kDisplayCc, kRecipientCc),
+        std::pair(pr::kDisplayBcc, kRecipientBcc)}) {
+    saved.properties.Set(Property::Bytes(tag, DisplayNames(recipients, type, kDisplayNamesBytesMax)));
+  }
+  RETURN_IF_ERROR(ReplaceRecipients(rows, object.id, recipients, object.stored));
+  RETURN_IF_ERROR(
+      Enqueue(rows, object.id, saved, object.database->clock->Now(), object.database->id));
+  return object.WriteRecord(rows, saved, before);
+}
+
+void Submitted(MessageObject& object, const Result<void>& outcome) {
+  if (!outcome) {
+    object.phase = MessageObject::Phase::kOpen;
+    return;
+  }
+  object.phase = MessageObject::Phase::kInvalid;
+  object.database->shared.signal->Raise();
+  object.database->queue_events.Publish(
+      {{QueueEventKind::kRowAdded, object.record.store, object.id}});
+}
+
+Result<void> BeginSubmit(MessageObject& object, std::uint32_t flags) {
+  RETURN_IF_ERROR(object.CheckWritable());
+  if ((flags & ~kForceSubmit) != 0) return Fail(ErrorCode::kUnknownFlags, "undefined submit flags");
+  return object.PrepareSave();
+}
+
+}  // namespace
+
+Result<void> Message::SubmitMessage(std::uint32_t flags) {
+  RETURN_IF_ERROR(BeginSubmit(*object_, flags));
+  Result<void> outcome = object_->database->Update(
+      [&](RowWriter& rows) { return SubmitInTransaction(*object_, rows); });
+  Submitted(*object_, outcome);
+  return outcome;
+}
+
+void Message::SubmitMessageAsync(std::uint32_t flags, std::function<void(Result<void>)> done) {
+  if (Result<void> begun = BeginSubmit(*object_, flags); !begun) {
+    done(std::move(begun));
+    return;
+  }
+  object_->phase = MessageObject::Phase::kSubmitting;
+  object_->database->UpdateAsync(
+      [object = object_.get()](RowWriter& rows) { return SubmitInTransaction(*object, rows); },
+      [object = object_, done = std::move(done)](Result<void> outcome) {
+        Submitted(*object, outcome);
+        done(std::move(outcome));
+      });
+}
+
+}  // namespace bobbin

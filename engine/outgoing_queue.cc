@@ -1,0 +1,194 @@
+#include "engine/outgoing_queue.h"
+
+#include <utility>
+
+#include "engine/check.h"
+#include "engine/database_state.h"
+#include "engine/message_rows.h"
+
+namespace bobbin {
+namespace {
+
+std::string Text(const PropertyList& properties, PropertyTag tag) {
+  return std::string(properties.BytesOr(tag, {}));
+}
+
+QueueRow MakeRow(const DatabaseState& database, const QueueRecord& queued, std::uint64_t sequence,
+                 const MessageRecord& record) {
+  const PropertyList& properties = record.properties;
+  QueueRow row;
+  row.entry_id = database.EntryIdOf(queued.message.value);
+  row.message = queued.message;
+  row.store = record.store;
+  row.sequence = sequence;
+  row.client_submit_time = queued.submit_time;
+  row.display_to = Text(properties, pr::kDisplayTo);
+  row.display_cc = Text(properties, pr::kDisplayCc);
+  row.display_bcc = Text(properties, pr::kDisplayBcc);
+  row.sender_name = Text(properties, pr::kSenderName);
+  row.sender_address = Text(properties, pr::kSenderEmailAddress);
+  row.subject = Text(properties, pr::kSubject);
+  row.message_flags = record.message_flags;
+  row.submit_flags = record.submit_flags;
+  const auto holder = database.shared.locks->Holder(queued.message);
+  if (holder && holder->kind == LockKind::kLock) row.submit_flags |= kSubmitFlagLocked;
+  row.message_bytes = record.content_bytes + properties.ByteCount();
+  row.priority = properties.NumberOr(pr::kPriority, 0);
+  row.recipient_count = record.recipient_count;
+  row.lane = queued.lane;
+  row.due = queued.due;
+  return row;
+}
+
+Result<MessageRecord> QueuedMessage(RowReader& rows, std::optional<StoreId> store, MessageId id) {
+  ASSIGN_OR_RETURN(std::optional<MessageRecord> record, rows.Message(id));
+  if (!record || !record->IsSubmitted() || (store && record->store != *store)) {
+    return Fail(ErrorCode::kNotInQueue,
+                "message " + ToQueueId(id) + " is not in the outgoing queue");
+  }
+  return *std::move(record);
+}
+
+// The row a queue entry stands for, from a snapshot in which both exist.
+Result<QueueRow> ReadRow(const DatabaseState& database, RowReader& rows, std::string_view key,
+                         std::string_view value) {
+  ASSIGN_OR_RETURN(const QueueRecord queued, rows.DecodeQueueRow(key, value));
+  ASSIGN_OR_RETURN(const std::uint64_t sequence, KeyNumber8(key, 8));
+  ASSIGN_OR_RETURN(const auto record, rows.Message(queued.message));
+  if (!record) {
+    return Fail(ErrorCode::kCorruptData, "table queue, key " + ToHex(key) + ": message " +
+                                             ToQueueId(queued.message) + " does not exist");
+  }
+  return MakeRow(database, queued, sequence, *record);
+}
+
+}  // namespace
+
+PropertyList QueueRow::AsProperties() const {
+  std::string instance_key;
+  for (int shift = 56; shift >= 0; shift -= 8) {
+    instance_key.push_back(static_cast<char>(sequence >> shift));
+  }
+  return {Property::Number(pr::kClientSubmitTime, ToFileTime(client_submit_time)),
+          Property::Bytes(pr::kDisplayTo, display_to),
+          Property::Bytes(pr::kDisplayCc, display_cc),
+          Property::Bytes(pr::kDisplayBcc, display_bcc),
+          Property::Bytes(pr::kEntryId, entry_id.ToBytes()),
+          Property::Number(pr::kMessageFlags, message_flags),
+          Property::Number(pr::kMessageSize, static_cast<std::int64_t>(message_bytes)),
+          Property::Number(pr::kPriority, priority),
+          Property::Bytes(pr::kSenderName, sender_name),
+          Property::Bytes(pr::kSubject, subject),
+          Property::Number(pr::kSubmitFlags, submit_flags),
+          Property::Bytes(pr::kInstanceKey, std::move(instance_key))};
+}
+
+QueueAdvise::QueueAdvise(std::shared_ptr<void> registration)
+    : registration_(std::move(registration)) {}
+
+OutgoingQueue::OutgoingQueue(std::shared_ptr<DatabaseState> database, std::optional<StoreId> store)
+    : database_(std::move(database)), store_(store) {}
+
+Result<std::vector<QueueRow>> OutgoingQueue::Rows(std::uint32_t rows_max, std::uint64_t after,
+                                                  std::vector<Error>* damaged) const {
+  if (after != 0 && !store_) {
+    return Fail(ErrorCode::kInvalidParameter, "`after` needs the queue of one store");
+  }
+  std::vector<QueueRow> result;
+  if (rows_max == 0) return Fail(ErrorCode::kInvalidParameter, "no rows asked for");
+  const std::string begin = store_ ? QueueKey(*store_, after + 1) : std::string();
+  const std::string end = store_ ? Key8(store_->value + 1) : std::string();
+  RETURN_IF_ERROR(database_->View([&](RowReader& rows) {
+    result.clear();
+    return rows.Scan(table::kQueue, begin, end,
+                     [&](std::string_view key, std::string_view value) -> Result<bool> {
+                       Result<QueueRow> row = ReadRow(*database_, rows, key, value);
+                       if (row) {
+                         result.push_back(*std::move(row));
+                       } else if (damaged != nullptr &&
+                                  row.error().code == ErrorCode::kCorruptData) {
+                         damaged->push_back(std::move(row).error());
+                       } else {
+                         return tl::unexpected<Error>(std::move(row).error());
+                       }
+                       return result.size() < rows_max;
+                     });
+  }));
+  return result;
+}
+
+Result<QueueRow> OutgoingQueue::Row(MessageId message) const {
+  QueueRow result;
+  RETURN_IF_ERROR(database_->View([&](RowReader& rows) -> Result<void> {
+    ASSIGN_OR_RETURN(const MessageRecord record, QueuedMessage(rows, store_, message));
+    ASSIGN_OR_RETURN(const auto queued, rows.QueueRow(record.store, record.queue_sequence));
+    if (!queued) {
+      return Fail(ErrorCode::kCorruptStore, "the submit flag is set but the queue row is missing");
+    }
+    result = MakeRow(*database_, *queued, record.queue_sequence, record);
+    return {};
+  }));
+  return result;
+}
+
+Result<std::uint64_t> OutgoingQueue::Count() const {
+  std::uint64_t count = 0;
+  const std::string begin = store_ ? QueueKey(*store_, 0) : std::string();
+  const std::string end = store_ ? Key8(store_->value + 1) : std::string();
+  RETURN_IF_ERROR(database_->View([&](RowReader& rows) {
+    count = 0;
+    return rows.Scan(table::kQueue, begin, end,
+                     [&](std::string_view, std::string_view) -> Result<bool> {
+                       ++count;
+                       return true;
+                     });
+  }));
+  return count;
+}
+
+Result<void> OutgoingQueue::Change(MessageId message, DueLane lane, bool now) {
+  StoreId store;
+  RETURN_IF_ERROR(database_->Update(
+      [&](RowWriter& rows) -> Result<void> {
+        ASSIGN_OR_RETURN(const MessageRecord record, QueuedMessage(rows, store_, message));
+        store = record.store;
+        ASSIGN_OR_RETURN(const auto queued, rows.QueueRow(record.store, record.queue_sequence));
+        if (!queued) {
+          return Fail(ErrorCode::kCorruptStore,
+                      "the submit flag is set but the queue row is missing");
+        }
+        if (!now) return Reschedule(rows, record, queued->due, lane);
+        ASSIGN_OR_RETURN(RecipientTable recipients, rows.Recipients(message));
+        for (RecipientRow& row : recipients) {
+          if (row.delivery.responsibility || row.delivery.next_attempt == Time{}) continue;
+          row.delivery.next_attempt = Time{};
+          RETURN_IF_ERROR(rows.PutRecipient(message, row));
+        }
+        return Reschedule(rows, record, database_->clock->Now(), lane);
+      },
+      kv::SpaceUse::kMayUseReserve));
+  database_->queue_events.Publish({{QueueEventKind::kRowModified, store, message}});
+  if (lane == DueLane::kScheduled) database_->shared.signal->Raise();
+  return {};
+}
+
+Result<void> OutgoingQueue::Hold(MessageId message) {
+  return Change(message, DueLane::kHeld, false);
+}
+
+Result<void> OutgoingQueue::Release(MessageId message) {
+  return Change(message, DueLane::kScheduled, false);
+}
+
+Result<void> OutgoingQueue::Retry(MessageId message) {
+  return Change(message, DueLane::kScheduled, true);
+}
+
+QueueAdvise OutgoingQueue::Advise(QueueSink sink) {
+  auto filtered = [store = store_, sink = std::move(sink)](const QueueEvent& event) {
+    if (!store || event.store == *store) sink(event);
+  };
+  return QueueAdvise(database_->queue_events.Add(std::move(filtered)));
+}
+
+}  // namespace bobbin

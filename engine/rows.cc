@@ -1,0 +1,471 @@
+#include "engine/rows.h"
+
+#include <vector>
+
+#include "engine/check.h"
+#include "schema/bobbin_generated.h"
+
+namespace bobbin {
+namespace {
+
+using flatbuffers::FlatBufferBuilder;
+using flatbuffers::Offset;
+
+std::int64_t Count(Time time) { return time.time_since_epoch().count(); }
+Time FromCount(std::int64_t count) { return Time(std::chrono::nanoseconds(count)); }
+
+std::string_view Text(const flatbuffers::String* text) {
+  return text == nullptr ? std::string_view() : std::string_view(text->c_str(), text->size());
+}
+
+std::string Text(const flatbuffers::Vector<std::uint8_t>* bytes) {
+  return bytes == nullptr
+             ? std::string()
+             : std::string(reinterpret_cast<const char*>(bytes->data()), bytes->size());
+}
+
+auto Bytes(FlatBufferBuilder& builder, std::string_view bytes) {
+  return bytes.empty() ? Offset<flatbuffers::Vector<std::uint8_t>>()
+                       : builder.CreateVector(reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                                              bytes.size());
+}
+
+auto String(FlatBufferBuilder& builder, std::string_view text) {
+  return text.empty() ? Offset<flatbuffers::String>()
+                      : builder.CreateString(text.data(), text.size());
+}
+
+using PropertyVector = flatbuffers::Vector<Offset<schema::Property>>;
+
+Offset<PropertyVector> Properties(FlatBufferBuilder& builder, const PropertyList& properties) {
+  if (properties.Size() == 0) return {};
+  std::vector<Offset<schema::Property>> offsets;
+  offsets.reserve(properties.Size());
+  for (const Property& property : properties) {
+    const auto bytes = Bytes(builder, property.bytes);
+    offsets.push_back(
+        schema::CreateProperty(builder, property.tag.value, property.number, bytes));
+  }
+  return builder.CreateVector(offsets);
+}
+
+PropertyList Properties(const PropertyVector* vector) {
+  PropertyList properties;
+  if (vector == nullptr) return properties;
+  for (const schema::Property* property : *vector) {
+    properties.Set(
+        Property{PropertyTag{property->tag()}, property->number(), Text(property->bytes())});
+  }
+  return properties;
+}
+
+// The payload of a record, checked by FlatBuffers' verifier. It is copied: FlatBuffers wants its
+// scalars aligned, and values lie at odd addresses on LMDB's pages.
+template <class Table>
+class Decoded {
+ public:
+  explicit Decoded(std::string_view payload)
+      : words_((payload.size() + sizeof(std::uint64_t) - 1) / sizeof(std::uint64_t) + 1) {
+    if (!payload.empty()) std::memcpy(words_.data(), payload.data(), payload.size());
+    flatbuffers::Verifier verifier(Data(), payload.size());
+    valid_ = verifier.VerifyBuffer<Table>(nullptr);
+  }
+  bool Valid() const { return valid_; }
+  const Table* operator->() const { return flatbuffers::GetRoot<Table>(Data()); }
+
+ private:
+  const std::uint8_t* Data() const { return reinterpret_cast<const std::uint8_t*>(words_.data()); }
+
+  std::vector<std::uint64_t> words_;
+  bool valid_ = false;
+};
+
+tl::unexpected<Error> Malformed(kv::TableId table, std::string_view key) {
+  return Fail(ErrorCode::kCorruptData, "table " + std::string(table::kNames[table.index]) +
+                                           ", key " + ToHex(key) +
+                                           ": the payload is not what its kind says");
+}
+
+std::string_view Finished(FlatBufferBuilder& builder) {
+  return {reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize()};
+}
+
+}  // namespace
+
+Result<OpenedRecord> RowReader::Open(RecordKind kind, kv::TableId table, std::string_view key,
+                                     std::string_view value) const {
+  return codec_.Open(kind, table, table::kNames[table.index], key, value);
+}
+
+Result<std::optional<std::string_view>> RowReader::GetPayload(RecordKind kind, kv::TableId table,
+                                                              std::string_view key,
+                                                              std::uint64_t* sequence) {
+  ASSIGN_OR_RETURN(const std::optional<kv::Bytes> value, transaction_.Get(table, key));
+  if (!value) return std::optional<std::string_view>();
+  ASSIGN_OR_RETURN(const OpenedRecord record, Open(kind, table, key, *value));
+  if (sequence != nullptr) *sequence = record.sequence;
+  return std::optional<std::string_view>(record.payload);
+}
+
+Result<void> RowReader::Scan(kv::TableId table, std::string_view begin, std::string_view end,
+                             const KeyVisitor& visit) {
+  std::optional<Error> failed;
+  RETURN_IF_ERROR(transaction_.Scan(table, {begin, end}, [&](kv::Bytes key, kv::Bytes value) {
+    Result<bool> more = visit(key, value);
+    if (!more) {
+      failed = std::move(more).error();
+      return false;
+    }
+    return *more;
+  }));
+  if (failed) return tl::unexpected<Error>(*std::move(failed));
+  return {};
+}
+
+Result<std::optional<RootRecord>> RowReader::Root() {
+  ASSIGN_OR_RETURN(const auto payload, GetPayload(RecordKind::kRoot, table::kMeta, kRootKey));
+  if (!payload) return std::optional<RootRecord>();
+  const Decoded<schema::Root> root(*payload);
+  if (!root.Valid()) return Malformed(table::kMeta, kRootKey);
+  RootRecord record;
+  record.format = root->format();
+  record.created = FromCount(root->created());
+  const std::string id = Text(root->database());
+  if (id.size() != record.database.bytes.size()) return Malformed(table::kMeta, kRootKey);
+  std::memcpy(record.database.bytes.data(), id.data(), id.size());
+  return std::optional(record);
+}
+
+Result<CountersRecord> RowReader::Counters() {
+  ASSIGN_OR_RETURN(const auto payload,
+                   GetPayload(RecordKind::kCounters, table::kMeta, kCountersKey));
+  if (!payload) return Fail(ErrorCode::kCorruptData, "table meta: the counters row is missing");
+  const Decoded<schema::Counters> counters(*payload);
+  if (!counters.Valid()) return Malformed(table::kMeta, kCountersKey);
+  return CountersRecord{counters->next_object(), counters->next_queue_sequence(),
+                        FromCount(counters->last_submit_time())};
+}
+
+Result<StoreRecord> RowReader::DecodeStore(std::string_view key, std::string_view value) const {
+  ASSIGN_OR_RETURN(const OpenedRecord opened, Open(RecordKind::kStore, table::kMeta, key, value));
+  const Decoded<schema::Store> store(opened.payload);
+  if (!store.Valid()) return Malformed(table::kMeta, key);
+  StoreRecord record;
+  record.name = std::string(Text(store->name()));
+  record.folders = {FolderId{store->root()},       FolderId{store->ipm_subtree()},
+                    FolderId{store->inbox()},      FolderId{store->outbox()},
+                    FolderId{store->sent_items()}, FolderId{store->deleted_items()},
+                    FolderId{store->drafts()}};
+  record.created = FromCount(store->created());
+  return record;
+}
+
+Result<std::optional<StoreRecord>> RowReader::Store(StoreId id) {
+  const std::string key = StoreKey(id);
+  ASSIGN_OR_RETURN(const auto value, transaction_.Get(table::kMeta, key));
+  if (!value) return std::optional<StoreRecord>();
+  ASSIGN_OR_RETURN(StoreRecord record, DecodeStore(key, *value));
+  return std::optional(std::move(record));
+}
+
+Result<std::uint64_t> RowReader::DecodeReference(kv::TableId table, std::string_view key,
+                                                 std::string_view value) const {
+  ASSIGN_OR_RETURN(const OpenedRecord opened, Open(RecordKind::kReference, table, key, value));
+  const Decoded<schema::Reference> reference(opened.payload);
+  if (!reference.Valid()) return Malformed(table, key);
+  return reference->target();
+}
+
+Result<std::optional<StoreId>> RowReader::StoreNamed(std::string_view name) {
+  const std::string key = StoreNameKey(name);
+  ASSIGN_OR_RETURN(const auto value, transaction_.Get(table::kMeta, key));
+  if (!value) return std::optional<StoreId>();
+  ASSIGN_OR_RETURN(const std::uint64_t id, DecodeReference(table::kMeta, key, *value));
+  return std::optional(StoreId{id});
+}
+
+Result<MessageRecord> RowReader::DecodeMessage(std::string_view key, std::string_view value) const {
+  ASSIGN_OR_RETURN(const OpenedRecord opened,
+                   Open(RecordKind::kMessage, table::kMessages, key, value));
+  const Decoded<schema::Message> message(opened.payload);
+  if (!message.Valid()) return Malformed(table::kMessages, key);
+  MessageRecord record;
+  record.store = StoreId{message->store()};
+  record.folder = FolderId{message->folder()};
+  record.message_flags = message->message_flags();
+  record.submit_flags = message->submit_flags();
+  record.queue_sequence = message->queue_sequence();
+  record.recipient_count = message->recipient_count();
+  record.next_recipient_row = message->next_recipient_row();
+  record.content_bytes = message->content_bytes();
+  record.content_body = message->content_body();
+  record.content_inline = Text(message->content_inline());
+  record.properties = Properties(message->properties());
+  record.save_count = message->save_count();
+  record.sequence = opened.sequence;
+  return record;
+}
+
+Result<std::optional<MessageRecord>> RowReader::Message(MessageId id) {
+  const std::string key = MessageKey(id);
+  ASSIGN_OR_RETURN(const auto value, transaction_.Get(table::kMessages, key));
+  if (!value) return std::optional<MessageRecord>();
+  ASSIGN_OR_RETURN(MessageRecord record, DecodeMessage(key, *value));
+  return std::optional(std::move(record));
+}
+
+Result<RecipientRow> RowReader::DecodeRecipient(std::string_view key,
+                                                std::string_view value) const {
+  ASSIGN_OR_RETURN(const std::uint32_t row_id, KeyNumber4(key, 8));
+  ASSIGN_OR_RETURN(const OpenedRecord opened,
+                   Open(RecordKind::kRecipient, table::kRecipients, key, value));
+  const Decoded<schema::Recipient> recipient(opened.payload);
+  if (!recipient.Valid() || recipient->state() > 4) return Malformed(table::kRecipients, key);
+  RecipientRow row;
+  row.id = RecipientRowId{row_id};
+  row.properties = Properties(recipient->properties());
+  row.delivery.responsibility = recipient->responsibility();
+  row.delivery.state = static_cast<RecipientState>(recipient->state());
+  row.delivery.attempts = recipient->attempts();
+  row.delivery.last_attempt = FromCount(recipient->last_attempt());
+  row.delivery.next_attempt = FromCount(recipient->next_attempt());
+  row.delivery.completed = FromCount(recipient->completed());
+  row.delivery.last_reply = {recipient->reply_code(),
+                             std::string(Text(recipient->reply_enhanced_code())),
+                             std::string(Text(recipient->reply_text()))};
+  row.delivery.remote_host = std::string(Text(recipient->remote_host()));
+  return row;
+}
+
+Result<RecipientTable> RowReader::Recipients(MessageId id) {
+  RecipientTable rows;
+  RETURN_IF_ERROR(Scan(table::kRecipients, Key8(id.value), Key8(id.value + 1),
+                       [&](std::string_view key, std::string_view value) -> Result<bool> {
+                         ASSIGN_OR_RETURN(RecipientRow row, DecodeRecipient(key, value));
+                         rows.push_back(std::move(row));
+                         return true;
+                       }));
+  return rows;
+}
+
+Result<std::optional<RecipientRow>> RowReader::Recipient(MessageId id, RecipientRowId row_id) {
+  const std::string key = RecipientKey(id, row_id);
+  ASSIGN_OR_RETURN(const auto value, transaction_.Get(table::kRecipients, key));
+  if (!value) return std::optional<RecipientRow>();
+  ASSIGN_OR_RETURN(RecipientRow row, DecodeRecipient(key, *value));
+  return std::optional(std::move(row));
+}
+
+Result<FolderRecord> RowReader::DecodeFolder(std::string_view key, std::string_view value) const {
+  ASSIGN_OR_RETURN(const OpenedRecord opened,
+                   Open(RecordKind::kFolder, table::kFolders, key, value));
+  const Decoded<schema::Folder> folder(opened.payload);
+  if (!folder.Valid()) return Malformed(table::kFolders, key);
+  return FolderRecord{StoreId{folder->store()},   FolderId{folder->parent()},
+                      std::string(Text(folder->name())), folder->content_count(),
+                      folder->content_unread(),   folder->folder_count(),
+                      FromCount(folder->created())};
+}
+
+Result<std::optional<FolderRecord>> RowReader::Folder(FolderId id) {
+  const std::string key = FolderKey(id);
+  ASSIGN_OR_RETURN(const auto value, transaction_.Get(table::kFolders, key));
+  if (!value) return std::optional<FolderRecord>();
+  ASSIGN_OR_RETURN(FolderRecord record, DecodeFolder(key, *value));
+  return std::optional(std::move(record));
+}
+
+Result<QueueRecord> RowReader::DecodeQueueRow(std::string_view key, std::string_view value) const {
+  ASSIGN_OR_RETURN(const OpenedRecord opened,
+                   Open(RecordKind::kQueueRow, table::kQueue, key, value));
+  const Decoded<schema::QueueRow> row(opened.payload);
+  if (!row.Valid() || row->due_lane() > 1) return Malformed(table::kQueue, key);
+  return QueueRecord{MessageId{row->message()}, FromCount(row->submit_time()),
+                     static_cast<DueLane>(row->due_lane()), FromCount(row->due_time())};
+}
+
+Result<std::optional<QueueRecord>> RowReader::QueueRow(StoreId store, std::uint64_t sequence) {
+  const std::string key = QueueKey(store, sequence);
+  ASSIGN_OR_RETURN(const auto value, transaction_.Get(table::kQueue, key));
+  if (!value) return std::optional<QueueRecord>();
+  ASSIGN_OR_RETURN(QueueRecord record, DecodeQueueRow(key, *value));
+  return std::optional(record);
+}
+
+Result<DueRecord> RowReader::DecodeDueRow(std::string_view key, std::string_view value) const {
+  ASSIGN_OR_RETURN(const OpenedRecord opened, Open(RecordKind::kDueRow, table::kDue, key, value));
+  const Decoded<schema::DueRow> row(opened.payload);
+  if (!row.Valid()) return Malformed(table::kDue, key);
+  return DueRecord{StoreId{row->store()}, MessageId{row->message()}};
+}
+
+Result<std::optional<DueRecord>> RowReader::DueRow(const DueKey& due) {
+  const std::string key = EncodeDueKey(due);
+  ASSIGN_OR_RETURN(const auto value, transaction_.Get(table::kDue, key));
+  if (!value) return std::optional<DueRecord>();
+  ASSIGN_OR_RETURN(DueRecord record, DecodeDueRow(key, *value));
+  return std::optional(record);
+}
+
+Result<BodyRecord> RowReader::DecodeBodyHead(std::string_view key, std::string_view value) const {
+  ASSIGN_OR_RETURN(const OpenedRecord opened,
+                   Open(RecordKind::kBodyHead, table::kBodies, key, value));
+  const Decoded<schema::Body> body(opened.payload);
+  if (!body.Valid()) return Malformed(table::kBodies, key);
+  return BodyRecord{body->bytes(), body->chunk_count(), body->references(), body->owner_process(),
+                    body->owner_start()};
+}
+
+Result<std::optional<BodyRecord>> RowReader::BodyHead(std::uint64_t body) {
+  const std::string key = BodyKey(body, 0);
+  ASSIGN_OR_RETURN(const auto value, transaction_.Get(table::kBodies, key));
+  if (!value) return std::optional<BodyRecord>();
+  ASSIGN_OR_RETURN(BodyRecord record, DecodeBodyHead(key, *value));
+  return std::optional(record);
+}
+
+Result<std::string_view> RowReader::DecodeBodyChunk(std::string_view key,
+                                                    std::string_view value) const {
+  ASSIGN_OR_RETURN(const OpenedRecord opened,
+                   Open(RecordKind::kBodyChunk, table::kBodies, key, value));
+  return opened.payload;
+}
+
+Result<std::optional<std::string_view>> RowReader::BodyChunk(std::uint64_t body,
+                                                             std::uint32_t chunk) {
+  return GetPayload(RecordKind::kBodyChunk, table::kBodies, BodyKey(body, chunk));
+}
+
+Result<void> RowWriter::Put(RecordKind kind, kv::TableId table, std::string_view key,
+                            std::string_view payload) {
+  codec_.Seal(kind, table, key, Sequence(), payload, sealed_);
+  return transaction_.Put(table, key, sealed_);
+}
+
+Result<void> RowWriter::Erase(kv::TableId table, std::string_view key) {
+  return transaction_.Erase(table, key);
+}
+
+Result<void> RowWriter::PutRoot(const RootRecord& record) {
+  FlatBufferBuilder builder(128);
+  const auto id = builder.CreateVector(record.database.bytes.data(), record.database.bytes.size());
+  builder.Finish(schema::CreateRoot(builder, record.format, id, Count(record.created)));
+  return Put(RecordKind::kRoot, table::kMeta, kRootKey, Finished(builder));
+}
+
+Result<void> RowWriter::PutCounters(const CountersRecord& record) {
+  FlatBufferBuilder builder(128);
+  builder.Finish(schema::CreateCounters(builder, record.next_object, record.next_queue_sequence,
+                                        Count(record.last_submit_time)));
+  return Put(RecordKind::kCounters, table::kMeta, kCountersKey, Finished(builder));
+}
+
+Result<void> RowWriter::PutStore(StoreId id, const StoreRecord& record) {
+  FlatBufferBuilder builder(256);
+  const auto name = String(builder, record.name);
+  const StandardFolders& folders = record.folders;
+  builder.Finish(schema::CreateStore(
+      builder, name, folders.root.value, folders.ipm_subtree.value, folders.inbox.value,
+      folders.outbox.value, folders.sent_items.value, folders.deleted_items.value,
+      folders.drafts.value, Count(record.created)));
+  return Put(RecordKind::kStore, table::kMeta, StoreKey(id), Finished(builder));
+}
+
+Result<void> RowWriter::PutStoreName(std::string_view name, StoreId id) {
+  FlatBufferBuilder builder(64);
+  builder.Finish(schema::CreateReference(builder, id.value));
+  return Put(RecordKind::kReference, table::kMeta, StoreNameKey(name), Finished(builder));
+}
+
+Result<void> RowWriter::PutMessage(MessageId id, const MessageRecord& record) {
+  FlatBufferBuilder builder(1024 + record.content_inline.size());
+  const auto content = Bytes(builder, record.content_inline);
+  const auto properties = Properties(builder, record.properties);
+  schema::MessageBuilder message(builder);
+  message.add_store(record.store.value);
+  message.add_folder(record.folder.value);
+  message.add_message_flags(record.message_flags);
+  message.add_submit_flags(record.submit_flags);
+  message.add_queue_sequence(record.queue_sequence);
+  message.add_recipient_count(record.recipient_count);
+  message.add_next_recipient_row(record.next_recipient_row);
+  message.add_content_bytes(record.content_bytes);
+  message.add_content_body(record.content_body);
+  if (!content.IsNull()) message.add_content_inline(content);
+  if (!properties.IsNull()) message.add_properties(properties);
+  message.add_save_count(record.save_count);
+  builder.Finish(message.Finish());
+  return Put(RecordKind::kMessage, table::kMessages, MessageKey(id), Finished(builder));
+}
+
+Result<void> RowWriter::PutRecipient(MessageId id, const RecipientRow& row) {
+  FlatBufferBuilder builder(512);
+  const RecipientDelivery& delivery = row.delivery;
+  const auto properties = Properties(builder, row.properties);
+  const auto enhanced_code = String(builder, delivery.last_reply.enhanced_code);
+  const auto text = String(builder, delivery.last_reply.text);
+  const auto host = String(builder, delivery.remote_host);
+  builder.Finish(schema::CreateRecipient(
+      builder, properties, delivery.responsibility, static_cast<std::uint8_t>(delivery.state),
+      delivery.attempts, Count(delivery.last_attempt), Count(delivery.next_attempt),
+      Count(delivery.completed), delivery.last_reply.code, enhanced_code, text, host));
+  return Put(RecordKind::kRecipient, table::kRecipients, RecipientKey(id, row.id),
+             Finished(builder));
+}
+
+Result<void> RowWriter::PutFolder(FolderId id, const FolderRecord& record) {
+  FlatBufferBuilder builder(256);
+  const auto name = String(builder, record.name);
+  builder.Finish(schema::CreateFolder(builder, record.store.value, record.parent.value, name,
+                                      record.content_count, record.content_unread,
+                                      record.folder_count, Count(record.created)));
+  return Put(RecordKind::kFolder, table::kFolders, FolderKey(id), Finished(builder));
+}
+
+Result<void> RowWriter::PutQueueRow(StoreId store, std::uint64_t sequence,
+                                    const QueueRecord& record) {
+  FlatBufferBuilder builder(128);
+  builder.Finish(schema::CreateQueueRow(builder, record.message.value, Count(record.submit_time),
+                                        static_cast<std::uint8_t>(record.lane),
+                                        Count(record.due)));
+  return Put(RecordKind::kQueueRow, table::kQueue, QueueKey(store, sequence), Finished(builder));
+}
+
+Result<void> RowWriter::PutDueRow(const DueKey& key, const DueRecord& record) {
+  FlatBufferBuilder builder(64);
+  builder.Finish(schema::CreateDueRow(builder, record.store.value, record.message.value));
+  return Put(RecordKind::kDueRow, table::kDue, EncodeDueKey(key), Finished(builder));
+}
+
+Result<void> RowWriter::PutBodyHead(std::uint64_t body, const BodyRecord& record) {
+  FlatBufferBuilder builder(128);
+  builder.Finish(schema::CreateBody(builder, record.bytes, record.chunk_count, record.references,
+                                    record.owner_process, record.owner_start));
+  return Put(RecordKind::kBodyHead, table::kBodies, BodyKey(body, 0), Finished(builder));
+}
+
+Result<void> RowWriter::PutBodyChunk(std::uint64_t body, std::uint32_t chunk,
+                                     std::string_view bytes) {
+  BOBBIN_CHECK(chunk > 0 && bytes.size() <= kBodyChunkBytes);
+  return Put(RecordKind::kBodyChunk, table::kBodies, BodyKey(body, chunk), bytes);
+}
+
+Result<void> RowWriter::PutIndexRow(std::string_view key, std::uint64_t target) {
+  FlatBufferBuilder builder(64);
+  builder.Finish(schema::CreateReference(builder, target));
+  return Put(RecordKind::kReference, table::kIndex, key, Finished(builder));
+}
+
+Result<void> RowWriter::PutContentsRow(FolderId folder, MessageId message) {
+  return PutIndexRow(ContentsKey(folder, message), message.value);
+}
+
+Result<void> RowWriter::PutSubfolderRow(FolderId parent, FolderId folder) {
+  return PutIndexRow(SubfolderKey(parent, folder), folder.value);
+}
+
+Result<void> RowWriter::PutWrittenAheadRow(std::uint64_t body) {
+  return PutIndexRow(WrittenAheadKey(body), body);
+}
+
+}  // namespace bobbin

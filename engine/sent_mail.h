@@ -1,0 +1,24 @@
+// Completion: what becomes of a message when the spooler is done with it (specification 4.8).
+//
+//   PR_SENTMAIL_ENTRYID   PR_DELETE_AFTER_SUBMIT   outcome
+//   absent                FALSE                    stays in its folder
+//   set                   FALSE                    moved to that folder
+//   absent                TRUE                     deleted
+//   set                   TRUE                     in that folder, gone from its own (A4)
+//
+// The last row is a move like the second: copy and delete in one transaction cannot be told from
+// it (ruling A4). A destination that is gone leaves the message where it is (C95): a
+// post-processing problem must never cause a second transmission.
+#pragma once
+
+#include "engine/message_rows.h"
+#include "engine/spooler_session.h"
+
+namespace bobbin {
+
+// Steps 1 to 4 inside the caller's transaction. `record` is what is stored.
+//   kCorruptStore  the queue row is missing
+Result<FinishResult> FinishInTransaction(RowWriter& rows, MessageId id, MessageRecord& record,
+                                         const DatabaseId& database);
+
+}  // namespace bobbin

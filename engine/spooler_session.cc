@@ -1,0 +1,364 @@
+#include "engine/spooler_session.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "engine/message_object.h"
+#include "engine/sent_mail.h"
+#include "engine/submission.h"
+
+namespace bobbin {
+namespace {
+
+constexpr std::size_t kReplyTextBytesMax = 2'000;
+
+tl::unexpected<Error> NotInQueue(MessageId id) {
+  return Fail(ErrorCode::kNotInQueue, "message " + ToQueueId(id) + " is not in the outgoing queue");
+}
+
+// The record of a queued message; what the caller's step needs before it may change anything.
+Result<MessageRecord> QueuedMessage(RowReader& rows, MessageId id) {
+  ASSIGN_OR_RETURN(std::optional<MessageRecord> record, rows.Message(id));
+  if (!record || !record->IsSubmitted()) return NotInQueue(id);
+  return *std::move(record);
+}
+
+Result<MessageId> MessageOf(const DatabaseState& database, const EntryId& id) {
+  if (id.Database() != database.id) {
+    return Fail(ErrorCode::kInvalidEntryId, "the entry identifier is of another database");
+  }
+  return MessageId{id.Object()};
+}
+
+Result<void> CheckLockedBy(DatabaseState& database, MessageId id, LockSession session) {
+  const auto holder = database.shared.locks->Holder(id);
+  if (holder && holder->kind == LockKind::kLock && holder->session == session) return {};
+  return Fail(ErrorCode::kNoAccess,
+              "message " + ToQueueId(id) + " is not locked by this spooler session");
+}
+
+// Everything about an attempt that must be drawn before its transaction.
+struct DrawnReport {
+  MessageId id;
+  std::uint64_t body_id = 0;
+  MessageBody content;
+};
+
+// A report goes into the Inbox of the store named by its recipient, when there is one; else it is
+// submitted like any message, with the null reverse-path.
+Result<void> CreateReport(RowWriter& rows, const DatabaseState& database, const Time now,
+                          StoreId from_store, const ReportMessage& report,
+                          const DrawnReport& drawn, std::vector<QueueEvent>& events) {
+  ASSIGN_OR_RETURN(const auto local, rows.StoreNamed(report.recipient));
+  MessageRecord record;
+  record.store = local.value_or(from_store);
+  ASSIGN_OR_RETURN(const auto store, rows.Store(record.store));
+  if (!store) return Fail(ErrorCode::kCorruptData, "table meta: the store of a message is missing");
+  record.folder = local ? store->folders.inbox : store->folders.outbox;
+  record.message_flags = kMsgFlagUnmodified;
+  record.properties = report.properties;
+  record.properties.Set(Property::Number(pr::kCreationTime, ToFileTime(now)));
+  record.properties.Set(Property::Number(pr::kMessageDeliveryTime, ToFileTime(now)));
+  record.save_count = 1;
+  RecipientRow row = MakeSmtpRecipient(report.recipient, kRecipientTo);
+  record.recipient_count = 1;
+  record.next_recipient_row = 1;
+  record.properties.Set(Property::Bytes(pr::kDisplayTo, std::string(row.DisplayName())));
+  RETURN_IF_ERROR(AttachContent(rows, record, drawn.content, drawn.body_id));
+  if (local) {
+    row.delivery.responsibility = true;
+    row.delivery.state = RecipientState::kDelivered;
+    row.delivery.completed = now;
+  } else {
+    record.properties.Set(Property::Number(pr::kDeleteAfterSubmit, 1));
+    RETURN_IF_ERROR(Enqueue(rows, drawn.id, record, now, database.id));
+    events.push_back({QueueEventKind::kRowAdded, record.store, drawn.id});
+  }
+  RETURN_IF_ERROR(rows.PutRecipient(drawn.id, row));
+  return InsertMessage(rows, drawn.id, record);
+}
+
+// Writes the updates; nothing is written unless all of them may be.
+Result<void> UpdateRecipients(RowWriter& rows, MessageId id,
+                              const std::vector<RecipientUpdate>& updates) {
+  std::vector<RecipientRow> changed;
+  changed.reserve(updates.size());
+  for (const RecipientUpdate& update : updates) {
+    ASSIGN_OR_RETURN(std::optional<RecipientRow> row, rows.Recipient(id, update.row));
+    if (!row || row->delivery.responsibility) {
+      return Fail(ErrorCode::kInvalidParameter,
+                  "recipient row " + std::to_string(update.row.value) +
+                      (row ? " has been settled already" : " does not exist"));
+    }
+    row->delivery = update.delivery;
+    std::string& text = row->delivery.last_reply.text;
+    if (text.size() > kReplyTextBytesMax) text.resize(kReplyTextBytesMax);
+    changed.push_back(*std::move(row));
+  }
+  for (const RecipientRow& row : changed) RETURN_IF_ERROR(rows.PutRecipient(id, row));
+  return {};
+}
+
+}  // namespace
+
+SpoolerSession::SpoolerSession(std::shared_ptr<DatabaseState> database, LockSession session)
+    : database_(std::move(database)), session_(session) {}
+SpoolerSession::SpoolerSession(SpoolerSession&& other) noexcept
+    : database_(std::move(other.database_)), session_(std::exchange(other.session_, {})) {}
+SpoolerSession& SpoolerSession::operator=(SpoolerSession&& other) noexcept {
+  std::swap(database_, other.database_);
+  std::swap(session_, other.session_);
+  return *this;
+}
+SpoolerSession::~SpoolerSession() {
+  if (database_ && session_.value != 0) database_->shared.locks->CloseSession(session_);
+}
+
+OutgoingQueue SpoolerSession::GetOutgoingQueue(std::optional<StoreId> store) const {
+  return {database_, store};
+}
+
+Result<Message> SpoolerSession::OpenMessage(const EntryId& id) const {
+  ASSIGN_OR_RETURN(const MessageId message, MessageOf(*database_, id));
+  const auto holder = database_->shared.locks->Holder(message);
+  if (holder && holder->kind == LockKind::kLock && !(holder->session == session_)) {
+    return Fail(ErrorCode::kNoAccess, "message " + ToQueueId(message) +
+                                          " is locked by another spooler session");
+  }
+  std::unique_ptr<MessageObject> object;
+  RETURN_IF_ERROR(database_->View([&](RowReader& rows) -> Result<void> {
+    ASSIGN_OR_RETURN(const auto record, rows.Message(message));
+    if (!record) {
+      return Fail(ErrorCode::kNotFound, "there is no message " + ToQueueId(message));
+    }
+    ASSIGN_OR_RETURN(object, LoadMessageObject(database_, rows, message, *record));
+    return {};
+  }));
+  object->logon = Logon::kSpooler;
+  object->session = session_;
+  return Message(std::move(object));
+}
+
+Result<void> SpoolerSession::SetLockState(Message& message, LockState state) {
+  MessageObject& object = *message.object_;
+  RETURN_IF_ERROR(object.CheckOpen());
+  LockTable& locks = *database_->shared.locks;
+  bool acquired = false;
+  if (state == LockState::kLocked) {
+    ASSIGN_OR_RETURN(acquired, TryLock(object.id));
+  } else if (state != LockState::kUnlocked) {
+    return Fail(ErrorCode::kInvalidParameter, "neither MSG_LOCKED nor MSG_UNLOCKED");
+  } else {
+    const auto holder = locks.Holder(object.id);
+    if (holder && holder->kind == LockKind::kLock && !(holder->session == session_)) {
+      return Fail(ErrorCode::kNoAccess, "the message is locked by another spooler session");
+    }
+  }
+  // The queue is looked at after the lock is held: an abort that was faster is seen here.
+  Result<void> checked = database_->View([&](RowReader& rows) -> Result<void> {
+    ASSIGN_OR_RETURN(const MessageRecord record, QueuedMessage(rows, object.id));
+    ASSIGN_OR_RETURN(const auto row, rows.QueueRow(record.store, record.queue_sequence));
+    if (row) return {};
+    return Fail(ErrorCode::kCorruptStore, "the submit flag is set but the queue row is missing");
+  });
+  if (checked && object.HasPendingEdits() && object.access == AccessLevel::kModify) {
+    checked = message.SaveChanges(kKeepOpenReadWrite);
+  }
+  if (!checked) {
+    if (acquired) locks.Unlock(object.id, session_);
+    return checked;
+  }
+  const auto holder = locks.Holder(object.id);
+  const bool was_locked = holder && holder->session == session_;
+  if (state == LockState::kUnlocked) locks.Unlock(object.id, session_);
+  if (acquired || (state == LockState::kUnlocked && was_locked)) {
+    database_->queue_events.Publish(
+        {{QueueEventKind::kRowModified, object.record.store, object.id}});
+  }
+  return {};
+}
+
+Result<bool> SpoolerSession::TryLock(MessageId message) const {
+  LockTable& locks = *database_->shared.locks;
+  for (;;) {
+    ASSIGN_OR_RETURN(const LockTable::Outcome outcome,
+                     locks.TryLock(message, session_, LockKind::kLock));
+    if (outcome != LockTable::Outcome::kHeldByOther) {
+      return outcome == LockTable::Outcome::kAcquired;
+    }
+    const auto holder = locks.Holder(message);
+    if (holder && holder->kind == LockKind::kLock) return NotInQueue(message);
+    // An abort is under way and ends with its transaction: then it is clear who won.
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+}
+
+Result<std::optional<Message>> SpoolerSession::LockDue(const DueMessage& due) const {
+  Result<bool> acquired = TryLock(due.message);
+  if (!acquired && acquired.error().code == ErrorCode::kNotInQueue) return std::optional<Message>();
+  if (!acquired) return tl::unexpected<Error>(std::move(acquired).error());
+  std::unique_ptr<MessageObject> object;
+  Result<void> opened = database_->View([&](RowReader& rows) -> Result<void> {
+    // Whoever held the lock before may have moved or finished it since NextDue looked.
+    ASSIGN_OR_RETURN(const auto row,
+                     rows.DueRow({DueLane::kScheduled, due.due, due.sequence}));
+    if (!row) return {};
+    ASSIGN_OR_RETURN(const MessageRecord record, QueuedMessage(rows, due.message));
+    ASSIGN_OR_RETURN(object, LoadMessageObject(database_, rows, due.message, record));
+    return {};
+  });
+  if (!opened || !object) {
+    database_->shared.locks->Unlock(due.message, session_);
+    if (!opened) return tl::unexpected<Error>(std::move(opened).error());
+    return std::optional<Message>();
+  }
+  object->logon = Logon::kSpooler;
+  object->session = session_;
+  database_->queue_events.Publish(
+      {{QueueEventKind::kRowModified, object->record.store, object->id}});
+  return std::optional<Message>(Message(std::move(object)));
+}
+
+void SpoolerSession::Unlock(const EntryId& id) const {
+  database_->shared.locks->Unlock(MessageId{id.Object()}, session_);
+}
+
+Result<void> SpoolerSession::HoldDamaged(const DueMessage& due) {
+  const DueKey key{DueLane::kScheduled, due.due, due.sequence};
+  return database_->Update(
+      [&](RowWriter& rows) -> Result<void> {
+        ASSIGN_OR_RETURN(const auto row, rows.DueRow(key));
+        if (!row) return {};
+        RETURN_IF_ERROR(rows.Erase(table::kDue, EncodeDueKey(key)));
+        RETURN_IF_ERROR(rows.PutDueRow({DueLane::kHeld, due.due, due.sequence}, *row));
+        // The queue row may be what is damaged: then it is left alone.
+        Result<std::optional<QueueRecord>> queued = rows.QueueRow(row->store, due.sequence);
+        if (!queued || !*queued) return {};
+        (*queued)->lane = DueLane::kHeld;
+        return rows.PutQueueRow(row->store, due.sequence, **queued);
+      },
+      kv::SpaceUse::kMayUseReserve);
+}
+
+Result<FinishResult> SpoolerSession::FinishMessage(const EntryId& id, std::uint32_t flags) {
+  if (flags != 0) return Fail(ErrorCode::kUnknownFlags, "FinishMessage takes no flags");
+  ASSIGN_OR_RETURN(const MessageId message, MessageOf(*database_, id));
+  FinishResult result = FinishResult::kStillQueued;
+  StoreId store;
+  RETURN_IF_ERROR(database_->Update(
+      [&](RowWriter& rows) -> Result<void> {
+        ASSIGN_OR_RETURN(MessageRecord record, QueuedMessage(rows, message));
+        RETURN_IF_ERROR(CheckLockedBy(*database_, message, session_));
+        store = record.store;
+        ASSIGN_OR_RETURN(result, FinishInTransaction(rows, message, record, database_->id));
+        return {};
+      },
+      kv::SpaceUse::kMayUseReserve));
+  database_->shared.locks->Unlock(message, session_);
+  database_->queue_events.Publish({{QueueEventKind::kRowDeleted, store, message}});
+  return result;
+}
+
+Result<DueResult> SpoolerSession::NextDue(Time now) const {
+  DueResult result;
+  RETURN_IF_ERROR(database_->View([&](RowReader& rows) -> Result<void> {
+    result = DueResult{};
+    return rows.Scan(
+        table::kDue, EncodeDueKey({DueLane::kScheduled, Time{}, 0}),
+        EncodeDueKey({DueLane::kHeld, Time{}, 0}),
+        [&](std::string_view key, std::string_view value) -> Result<bool> {
+          ASSIGN_OR_RETURN(const DueKey due, DecodeDueKey(key));
+          if (due.time > now) {
+            result.next_due = due.time;
+            return false;
+          }
+          Result<DueRecord> row = rows.DecodeDueRow(key, value);
+          if (!row) {
+            result.damaged.push_back(std::move(row).error());
+            return true;
+          }
+          const auto holder = database_->shared.locks->Holder(row->message);
+          if (holder && holder->kind == LockKind::kLock) return true;
+          result.message = DueMessage{database_->EntryIdOf(row->message.value), row->message,
+                                      row->store, due.time, due.sequence};
+          return false;
+        });
+  }));
+  return result;
+}
+
+Result<void> SpoolerSession::MarkInDoubt(const EntryId& id, std::span<const RecipientRowId> rows_in,
+                                         Time now) {
+  ASSIGN_OR_RETURN(const MessageId message, MessageOf(*database_, id));
+  return database_->Update(
+      [&](RowWriter& rows) -> Result<void> {
+        ASSIGN_OR_RETURN(const MessageRecord record, QueuedMessage(rows, message));
+        RETURN_IF_ERROR(CheckLockedBy(*database_, message, session_));
+        std::vector<RecipientUpdate> updates;
+        for (const RecipientRowId row_id : rows_in) {
+          ASSIGN_OR_RETURN(std::optional<RecipientRow> row, rows.Recipient(message, row_id));
+          RecipientUpdate update{row_id, row ? row->delivery : RecipientDelivery{}};
+          update.delivery.state = RecipientState::kInDoubt;
+          update.delivery.last_attempt = now;
+          ++update.delivery.attempts;
+          updates.push_back(std::move(update));
+        }
+        return UpdateRecipients(rows, message, updates);
+      },
+      kv::SpaceUse::kMayUseReserve);
+}
+
+Result<FinishResult> SpoolerSession::CommitAttempt(const EntryId& id, const Attempt& attempt) {
+  ASSIGN_OR_RETURN(const MessageId message, MessageOf(*database_, id));
+  DrawnReport drawn;
+  if (attempt.report) {
+    ASSIGN_OR_RETURN(drawn.id.value, database_->DrawObjectId());
+    drawn.content.buffered = attempt.report->content;
+    drawn.content.bytes = attempt.report->content.size();
+    if (NeedsBodyId(drawn.content)) {
+      ASSIGN_OR_RETURN(drawn.body_id, database_->DrawObjectId());
+    }
+  }
+  FinishResult result = FinishResult::kStillQueued;
+  std::vector<QueueEvent> events;
+  RETURN_IF_ERROR(database_->Update(
+      [&](RowWriter& rows) -> Result<void> {
+        events.clear();
+        result = FinishResult::kStillQueued;
+        ASSIGN_OR_RETURN(MessageRecord record, QueuedMessage(rows, message));
+        RETURN_IF_ERROR(CheckLockedBy(*database_, message, session_));
+        RETURN_IF_ERROR(UpdateRecipients(rows, message, attempt.updates));
+        if (attempt.report) {
+          RETURN_IF_ERROR(CreateReport(rows, *database_, database_->clock->Now(), record.store,
+                                       *attempt.report, drawn, events));
+        }
+        ASSIGN_OR_RETURN(const RecipientTable recipients, rows.Recipients(message));
+        const bool all_settled =
+            std::all_of(recipients.begin(), recipients.end(),
+                        [](const RecipientRow& row) { return row.delivery.responsibility; });
+        if (!all_settled || !attempt.finish) {
+          events.push_back({QueueEventKind::kRowModified, record.store, message});
+          return Reschedule(rows, record, attempt.next_due, std::nullopt);
+        }
+        events.push_back({QueueEventKind::kRowDeleted, record.store, message});
+        ASSIGN_OR_RETURN(result, FinishInTransaction(rows, message, record, database_->id));
+        return {};
+      },
+      kv::SpaceUse::kMayUseReserve));
+  database_->shared.locks->Unlock(message, session_);
+  const bool submitted_report =
+      std::any_of(events.begin(), events.end(),
+                  [](const QueueEvent& e) { return e.kind == QueueEventKind::kRowAdded; });
+  if (submitted_report) database_->shared.signal->Raise();
+  database_->queue_events.Publish(events);
+  return result;
+}
+
+std::uint32_t SpoolerSession::SignalCount() const { return database_->shared.signal->Current(); }
+
+void SpoolerSession::WaitForSignal(std::uint32_t seen, std::chrono::milliseconds timeout) const {
+  database_->shared.signal->Wait(seen, timeout);
+}
+
+}  // namespace bobbin

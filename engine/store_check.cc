@@ -1,0 +1,338 @@
+#include "engine/store_check.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+#include "engine/database_state.h"
+#include "engine/submission.h"
+
+namespace bobbin {
+namespace {
+
+// What one walk over all tables collects. Every record is opened once by the walk of its table;
+// cross-references are looked up where they point.
+class Check {
+ public:
+  Check(RowReader& rows, CheckReport& report) : rows_(rows), report_(report) {}
+
+  Result<void> Run() {
+    RETURN_IF_ERROR(WalkMeta());
+    RETURN_IF_ERROR(WalkFolders());
+    RETURN_IF_ERROR(WalkMessages());
+    RETURN_IF_ERROR(WalkRecipients());
+    RETURN_IF_ERROR(WalkQueue());
+    RETURN_IF_ERROR(WalkDue());
+    RETURN_IF_ERROR(WalkIndex());
+    RETURN_IF_ERROR(WalkBodies());
+    CompareFolders();
+    return {};
+  }
+
+ private:
+  struct FolderCounts {
+    std::uint32_t contents = 0;
+    std::uint32_t unread = 0;
+    std::uint32_t folders = 0;
+  };
+  using Visit = RowReader::KeyVisitor;
+
+  void Find(std::string_view table_name, std::string key, std::string detail) {
+    report_.findings.push_back({std::string(table_name), std::move(key), std::move(detail)});
+  }
+  void FindMessage(std::string_view table_name, MessageId id, std::string detail) {
+    Find(table_name, ToQueueId(id), std::move(detail));
+  }
+
+  // A record that does not open is a finding, and the walk goes on; a read error ends it.
+  Result<void> Walk(kv::TableId table, const Visit& visit) {
+    return rows_.Scan(table, {}, {},
+                      [&](std::string_view key, std::string_view value) -> Result<bool> {
+                        ++report_.records;
+                        Result<bool> more = visit(key, value);
+                        if (more || more.error().code != ErrorCode::kCorruptData) return more;
+                        Find(table::kNames[table.index], ToHex(key),
+                             more.error().detail + "; kept as it is: export what refers to it");
+                        return true;
+                      });
+  }
+
+  // As the record says, or nothing when it is damaged: its own walk reports that.
+  template <class T>
+  Result<std::optional<T>> Look(Result<std::optional<T>> row) {
+    if (!row && row.error().code == ErrorCode::kCorruptData) return std::optional<T>();
+    return row;
+  }
+
+  Result<void> WalkMeta() {
+    ASSIGN_OR_RETURN(counters_, rows_.Counters());
+    return Walk(table::kMeta, [&](std::string_view key, std::string_view value) -> Result<bool> {
+      if (key[0] == 'S') {
+        ASSIGN_OR_RETURN(const StoreRecord store, rows_.DecodeStore(key, value));
+        ASSIGN_OR_RETURN(const auto named, Look(rows_.StoreNamed(store.name)));
+        ASSIGN_OR_RETURN(const std::uint64_t id, KeyNumber8(key, 1));
+        if (!named || named->value != id) {
+          Find("meta", ToHex(key), "the name row of store " + store.name + " does not lead to it");
+        }
+      } else if (key[0] == 'N') {
+        RETURN_IF_ERROR(rows_.DecodeReference(table::kMeta, key, value));
+      }
+      return true;
+    });
+  }
+
+  Result<void> WalkFolders() {
+    return Walk(table::kFolders, [&](std::string_view key, std::string_view value) -> Result<bool> {
+      ASSIGN_OR_RETURN(const std::uint64_t id, KeyNumber8(key, 0));
+      ASSIGN_OR_RETURN(FolderRecord folder, rows_.DecodeFolder(key, value));
+      if (folder.parent.value != id) ++expected_[folder.parent.value].folders;
+      folders_.emplace(id, std::move(folder));
+      return true;
+    });
+  }
+
+  Result<void> WalkMessages() {
+    return Walk(table::kMessages, [&](std::string_view key, std::string_view value) -> Result<bool> {
+      ++report_.messages;
+      ASSIGN_OR_RETURN(const std::uint64_t number, KeyNumber8(key, 0));
+      const MessageId id{number};
+      damaged_messages_.push_back(number);  // Until it has opened.
+      ASSIGN_OR_RETURN(const MessageRecord record, rows_.DecodeMessage(key, value));
+      damaged_messages_.pop_back();
+      if (number >= counters_.next_object) {
+        FindMessage("messages", id, "its identifier is beyond the counter");
+      }
+      FolderCounts& counts = expected_[record.folder.value];
+      ++counts.contents;
+      if ((record.message_flags & kMsgFlagRead) == 0) ++counts.unread;
+      if (!folders_.contains(record.folder.value)) {
+        FindMessage("messages", id, "its folder does not exist");
+      }
+      ASSIGN_OR_RETURN(const bool listed, HasContentsRow(record.folder, id));
+      if (!listed) FindMessage("messages", id, "its folder's contents do not list it");
+      if (record.content_body != 0) ++body_references_[record.content_body];
+      RETURN_IF_ERROR(CheckSubmission(id, record));
+      return CheckRecipients(id, record);
+    });
+  }
+
+  Result<bool> HasContentsRow(FolderId folder, MessageId id) {
+    bool found = false;
+    const std::string key = ContentsKey(folder, id);
+    RETURN_IF_ERROR(rows_.Scan(table::kIndex, key, key + '\0',
+                               [&](std::string_view, std::string_view) -> Result<bool> {
+                                 found = true;
+                                 return false;
+                               }));
+    return found;
+  }
+
+  Result<void> CheckSubmission(MessageId id, const MessageRecord& record) {
+    if (const Result<SubmissionState> state = StateOf(record); !state) {
+      FindMessage("messages", id, state.error().detail);
+    }
+    if (!record.IsSubmitted()) return {};
+    ASSIGN_OR_RETURN(const auto row,
+                     Look(rows_.QueueRow(record.store, record.queue_sequence)));
+    if (!row || row->message != id) {
+      FindMessage("queue", id, "the message is submitted and has no queue row");
+    }
+    return {};
+  }
+
+  Result<bool> CheckRecipients(MessageId id, const MessageRecord& record) {
+    Result<RecipientTable> rows = rows_.Recipients(id);
+    if (!rows) {  // Named by the walk of the recipients.
+      if (rows.error().code == ErrorCode::kCorruptData) return true;
+      return tl::unexpected<Error>(std::move(rows).error());
+    }
+    if (rows->size() != record.recipient_count) {
+      FindMessage("recipients", id,
+                  "it should have " + std::to_string(record.recipient_count) + " rows and has " +
+                      std::to_string(rows->size()));
+    }
+    for (const RecipientRow& row : *rows) {
+      const bool settled = row.delivery.state >= RecipientState::kDelivered;
+      if (settled && !row.delivery.responsibility) {
+        FindMessage("recipients", id,
+                    "row " + std::to_string(row.id.value) +
+                        " is settled but its responsibility is FALSE");
+      }
+    }
+    return true;
+  }
+
+  Result<void> WalkRecipients() {
+    return Walk(table::kRecipients,
+                [&](std::string_view key, std::string_view value) -> Result<bool> {
+                  ASSIGN_OR_RETURN(const std::uint64_t message, KeyNumber8(key, 0));
+                  RETURN_IF_ERROR(rows_.DecodeRecipient(key, value));
+                  if (message == last_recipient_message_) return true;
+                  last_recipient_message_ = message;
+                  ASSIGN_OR_RETURN(const bool exists, MessageExists(MessageId{message}));
+                  if (!exists) {
+                    FindMessage("recipients", MessageId{message}, "the message does not exist");
+                  }
+                  return true;
+                });
+  }
+
+  Result<bool> MessageExists(MessageId id) {
+    const Result<std::optional<MessageRecord>> record = rows_.Message(id);
+    if (record) return record->has_value();
+    if (record.error().code == ErrorCode::kCorruptData) return true;
+    return tl::unexpected<Error>(record.error());
+  }
+
+  Result<void> WalkQueue() {
+    return Walk(table::kQueue, [&](std::string_view key, std::string_view value) -> Result<bool> {
+      ++report_.queued;
+      ASSIGN_OR_RETURN(const std::uint64_t store, KeyNumber8(key, 0));
+      ASSIGN_OR_RETURN(const std::uint64_t sequence, KeyNumber8(key, 8));
+      ASSIGN_OR_RETURN(const QueueRecord row, rows_.DecodeQueueRow(key, value));
+      if (sequence >= counters_.next_queue_sequence) {
+        FindMessage("queue", row.message, "its sequence is beyond the counter");
+      }
+      ASSIGN_OR_RETURN(const auto record, Look(rows_.Message(row.message)));
+      const bool agrees = record && record->IsSubmitted() && record->store.value == store &&
+                          record->queue_sequence == sequence;
+      if (!agrees && !IsDamaged(row.message)) {
+        FindMessage("queue", row.message, "the row names a message that is not so queued");
+      }
+      ASSIGN_OR_RETURN(const auto due, Look(rows_.DueRow({row.lane, row.due, sequence})));
+      if (!due || due->message != row.message) {
+        FindMessage("due", row.message, "the queued message has no row in the due index");
+      }
+      return true;
+    });
+  }
+
+  Result<void> WalkDue() {
+    return Walk(table::kDue, [&](std::string_view key, std::string_view value) -> Result<bool> {
+      ASSIGN_OR_RETURN(const DueKey due, DecodeDueKey(key));
+      ASSIGN_OR_RETURN(const DueRecord row, rows_.DecodeDueRow(key, value));
+      ASSIGN_OR_RETURN(const auto queued, Look(rows_.QueueRow(row.store, due.sequence)));
+      if (!queued || queued->message != row.message || queued->lane != due.lane ||
+          queued->due != due.time) {
+        FindMessage("due", row.message, "the row does not agree with the queue");
+      }
+      return true;
+    });
+  }
+
+  Result<void> WalkIndex() {
+    return Walk(table::kIndex, [&](std::string_view key, std::string_view value) -> Result<bool> {
+      ASSIGN_OR_RETURN(const std::uint64_t target,
+                       rows_.DecodeReference(table::kIndex, key, value));
+      if (key[0] == 'w') {
+        written_ahead_.push_back(target);
+        return true;
+      }
+      ASSIGN_OR_RETURN(const std::uint64_t container, KeyNumber8(key, 1));
+      if (key[0] == 'f') {
+        const auto child = folders_.find(target);
+        if (child == folders_.end() || child->second.parent.value != container) {
+          Find("index", ToHex(key), "the row names a folder that is not there");
+        }
+        return true;
+      }
+      ASSIGN_OR_RETURN(const auto record, Look(rows_.Message(MessageId{target})));
+      if ((!record || record->folder.value != container) && !IsDamaged(MessageId{target})) {
+        FindMessage("index", MessageId{target}, "a folder lists it that it is not in");
+      }
+      return true;
+    });
+  }
+
+  Result<void> WalkBodies() {
+    BodyRecord head;
+    std::uint64_t body = 0;
+    std::uint64_t bytes = 0;
+    std::uint32_t chunks = 0;
+    const auto end_body = [&] {
+      if (body != 0 && (bytes != head.bytes || chunks != head.chunk_count)) {
+        Find("bodies", ToHex(Key8(body)), "the content is not complete");
+      }
+    };
+    RETURN_IF_ERROR(
+        Walk(table::kBodies, [&](std::string_view key, std::string_view value) -> Result<bool> {
+          ASSIGN_OR_RETURN(const std::uint64_t id, KeyNumber8(key, 0));
+          ASSIGN_OR_RETURN(const std::uint32_t chunk, KeyNumber4(key, 8));
+          if (chunk == 0) {
+            end_body();
+            body = 0;
+            ASSIGN_OR_RETURN(head, rows_.DecodeBodyHead(key, value));
+            body = id;
+            bytes = chunks = 0;
+            CompareReferences(id, head);
+            return true;
+          }
+          ASSIGN_OR_RETURN(const std::string_view piece, rows_.DecodeBodyChunk(key, value));
+          bytes += piece.size();
+          ++chunks;
+          if (id != body) Find("bodies", ToHex(key), "a chunk without its head");
+          return true;
+        }));
+    end_body();
+    for (const auto& [id, references] : body_references_) {
+      Find("bodies", ToHex(Key8(id)), "a message's content is missing");
+    }
+    return {};
+  }
+
+  void CompareReferences(std::uint64_t id, const BodyRecord& head) {
+    ++report_.bodies;
+    const auto at = body_references_.find(id);
+    const std::uint32_t references = at == body_references_.end() ? 0 : at->second;
+    if (at != body_references_.end()) body_references_.erase(at);
+    const bool ahead = std::find(written_ahead_.begin(), written_ahead_.end(), id) !=
+                       written_ahead_.end();
+    if (head.references == 0 && ahead) ++report_.abandoned_bodies;
+    const bool right = head.references == references && (references > 0) != ahead;
+    if (!right && damaged_messages_.empty()) {
+      Find("bodies", ToHex(Key8(id)),
+           "its reference count is " + std::to_string(head.references) + ", messages naming it " +
+               std::to_string(references));
+    }
+  }
+
+  bool IsDamaged(MessageId id) const {
+    return std::binary_search(damaged_messages_.begin(), damaged_messages_.end(), id.value);
+  }
+
+  void CompareFolders() {
+    // A damaged message is in no count, so counts can only be compared when there is none.
+    if (!damaged_messages_.empty()) return;
+    for (const auto& [id, folder] : folders_) {
+      const FolderCounts& counts = expected_[id];
+      if (counts.contents != folder.content_count || counts.unread != folder.content_unread ||
+          counts.folders != folder.folder_count) {
+        Find("folders", ToHex(Key8(id)), "the counters of folder " + folder.name +
+                                             " do not agree with its contents");
+      }
+    }
+  }
+
+  RowReader& rows_;
+  CheckReport& report_;
+  CountersRecord counters_;
+  std::unordered_map<std::uint64_t, FolderRecord> folders_;
+  std::unordered_map<std::uint64_t, FolderCounts> expected_;
+  std::unordered_map<std::uint64_t, std::uint32_t> body_references_;
+  std::vector<std::uint64_t> damaged_messages_;  // Ascending, as the walk finds them.
+  std::vector<std::uint64_t> written_ahead_;
+  std::uint64_t last_recipient_message_ = 0;
+};
+
+}  // namespace
+
+Result<CheckReport> CheckStore(DatabaseState& database) {
+  CheckReport report;
+  RETURN_IF_ERROR(database.View([&](RowReader& rows) {
+    report = CheckReport{};
+    return Check(rows, report).Run();
+  }));
+  return report;
+}
+
+}  // namespace bobbin

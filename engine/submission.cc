@@ -1,0 +1,116 @@
+#include "engine/submission.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+namespace bobbin {
+namespace {
+
+int TypeRank(const RecipientRow& row) {
+  switch (row.Type()) {
+    case kRecipientTo:
+      return 0;
+    case kRecipientCc:
+      return 1;
+    case kRecipientBcc:
+      return 2;
+    default:
+      return 3;
+  }
+}
+
+bool IsLetter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
+
+void CompleteOneOff(RecipientRow& row) {
+  std::string type(row.AddressType());
+  for (char& c : type) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  if (type != row.AddressType()) row.properties.Set(Property::Bytes(pr::kAddressType, type));
+  if (row.EmailAddress().empty()) return;
+  if (row.properties.Find(pr::kSearchKey) == nullptr) {
+    row.properties.Set(Property::Bytes(pr::kSearchKey, MakeSearchKey(type, row.EmailAddress())));
+  }
+  if (row.DisplayName().empty()) {
+    row.properties.Set(Property::Bytes(pr::kDisplayName, std::string(row.EmailAddress())));
+  }
+}
+
+}  // namespace
+
+Result<SubmissionState> StateOf(const MessageRecord& record) {
+  const bool submit = (record.message_flags & kMsgFlagSubmit) != 0;
+  const bool unsent = (record.message_flags & kMsgFlagUnsent) != 0;
+  if (!submit) {
+    if (record.queue_sequence != 0 || record.submit_flags != 0) {
+      return Fail(ErrorCode::kCorruptStore, "queue data on a message that is not submitted");
+    }
+    return unsent ? SubmissionState::kDraft : SubmissionState::kSent;
+  }
+  if (!unsent || record.queue_sequence == 0) {
+    return Fail(ErrorCode::kCorruptStore, "the submit flag is set but queue data are missing");
+  }
+  return (record.submit_flags & kSubmitFlagPreprocess) != 0 ? SubmissionState::kPreprocessQueue
+                                                            : SubmissionState::kReadyQueue;
+}
+
+void ExpandRecipients(RecipientTable& rows) {
+  for (RecipientRow& row : rows) CompleteOneOff(row);
+  // The winner of each key is found in To, Cc, Bcc order; the rows keep their own order.
+  std::vector<const RecipientRow*> by_type;
+  by_type.reserve(rows.size());
+  for (const RecipientRow& row : rows) by_type.push_back(&row);
+  std::stable_sort(by_type.begin(), by_type.end(), [](const auto* a, const auto* b) {
+    return TypeRank(*a) < TypeRank(*b);
+  });
+  std::unordered_set<std::string_view> seen;
+  std::unordered_set<std::uint32_t> duplicates;
+  for (const RecipientRow* row : by_type) {
+    const std::string_view key = row->properties.BytesOr(pr::kSearchKey, {});
+    if (!key.empty() && !seen.insert(key).second) duplicates.insert(row->id.value);
+  }
+  if (duplicates.empty()) return;
+  std::erase_if(rows, [&](const RecipientRow& row) { return duplicates.contains(row.id.value); });
+}
+
+std::optional<Time> EffectiveDeferredSendTime(const PropertyList& properties, Time submit_time) {
+  static constexpr std::array<std::int64_t, 4> kUnitSeconds{60, 3'600, 86'400, 604'800};
+  const Property* number = properties.Find(pr::kDeferredSendNumber);
+  const Property* units = properties.Find(pr::kDeferredSendUnits);
+  if (number != nullptr && units != nullptr && units->number >= 0 && units->number < 4) {
+    const std::int64_t count = std::clamp<std::int64_t>(number->number, 0, 999);
+    return submit_time +
+           std::chrono::seconds(count * kUnitSeconds[static_cast<std::size_t>(units->number)]);
+  }
+  if (const Property* time = properties.Find(pr::kDeferredSendTime)) {
+    return FromFileTime(time->number);
+  }
+  return std::nullopt;
+}
+
+std::string DisplayNames(const RecipientTable& rows, std::int64_t recipient_type,
+                         std::size_t bytes_max) {
+  std::string names;
+  for (const RecipientRow& row : rows) {
+    if (row.Type() != recipient_type) continue;
+    const std::string_view name = row.DisplayName().empty() ? row.EmailAddress() : row.DisplayName();
+    if (names.size() + name.size() + 2 > bytes_max) {
+      names += "...";
+      break;
+    }
+    if (!names.empty()) names += "; ";
+    names += name;
+  }
+  return names;
+}
+
+SubjectParts SplitSubject(std::string_view subject) {
+  std::size_t letters = 0;
+  while (letters < subject.size() && letters < 4 && IsLetter(subject[letters])) ++letters;
+  if (letters >= 1 && letters <= 3 && subject.substr(letters, 2) == ": ") {
+    return {subject.substr(0, letters + 2), subject.substr(letters + 2)};
+  }
+  return {{}, subject};
+}
+
+}  // namespace bobbin
