@@ -260,12 +260,15 @@ Result<FinishResult> SpoolerSession::FinishMessage(const EntryId& id, std::uint3
   return result;
 }
 
-Result<DueResult> SpoolerSession::NextDue(Time now) const {
+Result<DueResult> SpoolerSession::NextDue(Time now, const DueMessage* after) const {
   DueResult result;
+  const DueKey first = after == nullptr
+                           ? DueKey{}
+                           : DueKey{DueLane::kScheduled, after->due, after->sequence + 1};
   RETURN_IF_ERROR(database_->View([&](RowReader& rows) -> Result<void> {
     result = DueResult{};
     return rows.Scan(
-        table::kDue, EncodeDueKey({DueLane::kScheduled, Time{}, 0}),
+        table::kDue, EncodeDueKey(first),
         EncodeDueKey({DueLane::kHeld, Time{}, 0}),
         [&](std::string_view key, std::string_view value) -> Result<bool> {
           ASSIGN_OR_RETURN(const DueKey due, DecodeDueKey(key));
@@ -360,5 +363,7 @@ std::uint32_t SpoolerSession::SignalCount() const { return database_->shared.sig
 void SpoolerSession::WaitForSignal(std::uint32_t seen, std::chrono::milliseconds timeout) const {
   database_->shared.signal->Wait(seen, timeout);
 }
+
+void SpoolerSession::Wake() const { database_->shared.signal->Raise(); }
 
 }  // namespace bobbin

@@ -103,8 +103,8 @@ class SpoolerSession {
   // --- The due index ---
 
   // The first message that is due at `now` and locked by nobody. Costs the rows it must step
-  // over: those locked at the moment.
-  Result<DueResult> NextDue(Time now) const;
+  // over: those locked at the moment. `after`: the first one behind that message.
+  Result<DueResult> NextDue(Time now, const DueMessage* after = nullptr) const;
 
   // Locks what NextDue found and opens it, as one step: empty when somebody else was faster.
   //   kCorruptData  the message does not verify; it is not locked
@@ -130,6 +130,7 @@ class SpoolerSession {
   // Waits until something is submitted, released or retried by any process, or `timeout`.
   std::uint32_t SignalCount() const;
   void WaitForSignal(std::uint32_t seen, std::chrono::milliseconds timeout) const;
+  void Wake() const;  // Ends all such waits, in every process.
 
  private:
   // True: acquired now; false: it was ours already. kNotInQueue: locked by another session.
