@@ -1,6 +1,5 @@
 #include "engine/identity_file.h"
 
-#define XXH_INLINE_ALL
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>

@@ -1,6 +1,11 @@
 #include "engine/record.h"
 
+// Inlined, because most records are small and the call would cost more than the hash. At -Og the
+// compiler refuses xxHash's forced inlining.
 #define XXH_INLINE_ALL
+#ifndef NDEBUG
+#define XXH_NO_INLINE_HINTS 1
+#endif
 #include <fmt/format.h>
 #include <xxhash.h>
 
