@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <semaphore>
 #include <string>
 #include <thread>
@@ -125,15 +126,6 @@ class CommitGroup::State {
     }
     if (failed_.load(std::memory_order_acquire)) return tl::unexpected<Error>(failure_);
     return {};
-  }
-
-  void Poison(Error error) {
-    const std::lock_guard lock(mutex_);
-    if (failed_.load(std::memory_order_relaxed)) return;
-    failure_ = {ErrorCode::kStoreFailed,
-                "an earlier transaction has an unknown outcome (" + error.detail +
-                    "); close the database and open it again to see what is stored"};
-    failed_.store(true, std::memory_order_release);
   }
 
   void Add(UpdateFunction write, Completion done, SpaceUse space) {
@@ -258,6 +250,13 @@ class CommitGroup::State {
     Answer(batch);
   }
 
+  void Poison(const Error& error) {
+    failure_ = {ErrorCode::kStoreFailed,
+                "an earlier transaction has an unknown outcome (" + error.detail +
+                    "); close the database and open it again to see what is stored"};
+    failed_.store(true, std::memory_order_release);
+  }
+
   Result<void> Commit() {
     if (!Faults::Fires(faults_.commits)) return backend_.Commit();
     if (faults_.commit_fault.load() == CommitFault::kNothingCommitted) {
@@ -290,7 +289,7 @@ class CommitGroup::State {
   std::atomic<std::uint64_t> commits_{0};
   std::atomic<std::uint64_t> closures_{0};
   std::atomic<bool> failed_{false};
-  Error failure_{};  // Constant once `failed_` is set.
+  Error failure_{ErrorCode::kStoreFailed, {}};  // Constant once `failed_` is set.
 
   // Used by the commit thread alone.
   std::deque<Request> taken_;
@@ -316,21 +315,20 @@ CommitOutcome CommitGroup::Update(const UpdateFunction& write, SpaceUse space) {
   TransactionScope::CheckMayWait(state_);
   std::optional<CommitOutcome> outcome;
   std::binary_semaphore answered{0};
-  UpdateAsync(
-      std::cref(write),
-      [&](CommitOutcome result) {
-        outcome = std::move(result);
-        answered.release();
-      },
-      space);
+  UpdateAsync([&write](WriteTransaction& transaction) { return write(transaction); },
+              [&](CommitOutcome result) {
+                outcome = std::move(result);
+                answered.release();
+              },
+              space);
   answered.acquire();
   return *std::move(outcome);
 }
 
 void CommitGroup::UpdateAsync(UpdateFunction write, Completion done, SpaceUse space) {
   TransactionScope::CheckMayQueue(state_);
-  if (Result<void> usable = CheckUsable(); !usable && state_->InForkedChild()) {
-    done(Refused{std::move(usable).error()});
+  if (state_->InForkedChild()) {
+    done(Refused{state_->CheckUsable().error()});
     return;
   }
   state_->Add(std::move(write), std::move(done), space);
@@ -341,9 +339,10 @@ Result<void> CommitGroup::RunView(const ReadFunction& read, ReadTransaction& tra
   return read(transaction);
 }
 
-Result<void> CommitGroup::CheckUsable() const { return state_->CheckUsable(); }
-
-void CommitGroup::Poison(Error error) { state_->Poison(std::move(error)); }
+Result<void> CommitGroup::CheckMayView() const {
+  TransactionScope::CheckMayWait(state_);
+  return state_->CheckUsable();
+}
 
 CommitCounts CommitGroup::Counts() const { return state_->Counts(); }
 

@@ -32,8 +32,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <optional>
+#include <utility>
 
 #include "engine/kv/commit_fault.h"
 #include "engine/kv/kv_engine.h"
@@ -63,7 +62,7 @@ class CommitBackend {
 };
 
 struct CommitGroupOptions {
-  std::size_t closures_max = 512;               // Per transaction.
+  std::size_t closures_max = 512;                // Per transaction.
   std::size_t bytes_max = kTransactionBytesMax;  // Put per transaction; the last may exceed it.
   std::chrono::milliseconds upkeep_interval = std::chrono::minutes(1);
 };
@@ -83,19 +82,16 @@ class CommitGroup {
   CommitGroup(const CommitGroup&) = delete;
   CommitGroup& operator=(const CommitGroup&) = delete;
 
-  // As kv::Engine's. Stopping nested use (engine/kv/transaction_scope.h) is included.
+  // As kv::Engine's; nested use stops the process (engine/kv/transaction_scope.h).
   CommitOutcome Update(const UpdateFunction& write, SpaceUse space);
   void UpdateAsync(UpdateFunction write, Completion done, SpaceUse space);
 
+  // Comes before every View. The error is what every call gets from now on: an
+  // earlier outcome was unknown, or this is a forked child. Stops nested use, too.
+  Result<void> CheckMayView() const;
+
   // Runs `read` marked as a closure of this group.
   Result<void> RunView(const ReadFunction& read, ReadTransaction& transaction) const;
-
-  // The error that every call gets now: an earlier outcome was unknown, or this is
-  // a forked child. To be asked before a View starts.
-  Result<void> CheckUsable() const;
-
-  // For a failure found outside of Commit, after which nothing may be trusted.
-  void Poison(Error error);
 
   CommitCounts Counts() const;
 
