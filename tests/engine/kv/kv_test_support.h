@@ -1,0 +1,99 @@
+// What both kv tests need: a directory that goes away, and short ways to say
+// "put this" and "what is there" to an engine.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/kv/kv_engine.h"
+#include "engine/kv/lmdb_engine.h"
+
+namespace bobbin::kv::test {
+
+inline constexpr TableId kQueue{0};
+inline constexpr TableId kBodies{1};
+
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "bobbin-kv-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr) ADD_FAILURE() << "no temporary directory";
+    path_ = pattern;
+  }
+  ~TemporaryDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline LmdbOptions TwoTables() {
+  LmdbOptions options;
+  options.tables = {"queue", "bodies"};
+  return options;
+}
+
+inline Result<void> CreateEmpty(const std::filesystem::path& directory) {
+  return CreateLmdbEnvironment(directory, TwoTables(),
+                               [](WriteTransaction&) { return Result<void>(); });
+}
+
+inline UpdateFunction PutRow(std::string key, std::string value, TableId table = kQueue) {
+  return [key = std::move(key), value = std::move(value), table](WriteTransaction& transaction) {
+    return transaction.Put(table, key, value);
+  };
+}
+
+inline std::optional<std::string> Read(Engine& engine, Bytes key, TableId table = kQueue) {
+  std::optional<std::string> value;
+  const Result<void> viewed = engine.View([&](ReadTransaction& transaction) -> Result<void> {
+    ASSIGN_OR_RETURN(const std::optional<Bytes> found, transaction.Get(table, key));
+    value.reset();
+    if (found) value.emplace(*found);
+    return {};
+  });
+  EXPECT_TRUE(viewed) << ToString(viewed.error());
+  return value;
+}
+
+inline std::vector<std::string> Keys(ReadTransaction& transaction, TableId table,
+                                     const KeyRange& range = {}) {
+  std::vector<std::string> keys;
+  const Result<void> scanned = transaction.Scan(table, range, [&](Bytes key, Bytes) {
+    keys.emplace_back(key);
+    return true;
+  });
+  EXPECT_TRUE(scanned) << ToString(scanned.error());
+  return keys;
+}
+
+inline std::vector<std::string> Keys(Engine& engine, TableId table = kQueue,
+                                     const KeyRange& range = {}) {
+  std::vector<std::string> keys;
+  const Result<void> viewed = engine.View([&](ReadTransaction& transaction) -> Result<void> {
+    keys = Keys(transaction, table, range);
+    return {};
+  });
+  EXPECT_TRUE(viewed) << ToString(viewed.error());
+  return keys;
+}
+
+inline ErrorCode CodeOf(CommitOutcome outcome) {
+  const Result<void> result = std::move(outcome).ToResult();
+  EXPECT_FALSE(result);
+  return result ? ErrorCode{} : result.error().code;
+}
+
+}  // namespace bobbin::kv::test
