@@ -50,7 +50,29 @@ struct Meta {
   std::uint64_t last_page;
   std::uint64_t transaction;
 };
+struct NodeHeader {
+  std::uint16_t low;
+  std::uint16_t high;
+  std::uint16_t flags;
+  std::uint16_t key_bytes;
+};
 static_assert(sizeof(PageHeader) == 16 && sizeof(Tree) == 48 && sizeof(Meta) == 136);
+
+constexpr std::uint16_t kBranchPage = 0x01;
+constexpr std::uint16_t kOverflowNode = 0x01;
+constexpr std::uint64_t kNoPage = ~std::uint64_t{0};
+constexpr int kDepthMax = 32;
+// A transaction of ours leaves far less unwritten (8 MiB of content, then its pages).
+constexpr std::uint64_t kMissingPagesMax = 1'000'000;
+constexpr int kAttemptsMax = 10;
+
+// What lies at `offset`; all zero if `page` ends before it does.
+template <class T>
+T ReadAt(const std::string& page, std::size_t offset) {
+  T value{};
+  if (offset + sizeof(T) <= page.size()) std::memcpy(&value, page.data() + offset, sizeof(T));
+  return value;
+}
 
 class LmdbFile {
  public:
@@ -69,6 +91,10 @@ class LmdbFile {
  private:
   Result<void> CheckSystem();
   Result<Meta> ReadMeta(std::uint64_t offset) const;
+  Result<Meta> ReadNewestMeta();
+  Result<void> CheckLength(const Meta& meta);
+  Result<void> ReadFreePages(std::uint64_t page, int depth);
+  Result<std::string> ReadPages(std::uint64_t page, std::uint64_t bytes) const;
   // The reason is a sentence without its subject, which is the file.
   tl::unexpected<Error> NotADatabase(const std::string& reason) const {
     return Fail(ErrorCode::kNotADatabase, path_.string() + " " + reason);
@@ -78,6 +104,8 @@ class LmdbFile {
   const int file_;
   int open_code_ = 0;
   std::uint64_t file_bytes_ = 0;
+  std::uint64_t page_bytes_ = 0;
+  std::vector<bool> free_tail_;  // For the pages from the end of the file to the last page.
 };
 
 Result<void> LmdbFile::CheckSystem() {
@@ -111,16 +139,89 @@ Result<Meta> LmdbFile::ReadMeta(std::uint64_t offset) const {
   return meta;
 }
 
-Result<void> LmdbFile::Check() {
-  RETURN_IF_ERROR(CheckSystem());
+Result<Meta> LmdbFile::ReadNewestMeta() {
   ASSIGN_OR_RETURN(const Meta first, ReadMeta(0));
-  const std::uint64_t page_bytes = first.free_pages.page_bytes;
-  if (page_bytes < kPageBytesMin || page_bytes > 65'536 || !std::has_single_bit(page_bytes)) {
+  page_bytes_ = first.free_pages.page_bytes;
+  if (page_bytes_ < kPageBytesMin || page_bytes_ > 65'536 || !std::has_single_bit(page_bytes_)) {
     return NotADatabase("has a damaged first root page; salvage it");
   }
-  ASSIGN_OR_RETURN(const Meta second, ReadMeta(page_bytes));
-  (void)second;
+  ASSIGN_OR_RETURN(const Meta second, ReadMeta(page_bytes_));
+  return first.transaction > second.transaction ? first : second;
+}
+
+Result<std::string> LmdbFile::ReadPages(std::uint64_t page, std::uint64_t bytes) const {
+  const std::uint64_t pages_left = file_bytes_ / page_bytes_;
+  if (page >= pages_left || bytes > (pages_left - page) * page_bytes_) {
+    return NotADatabase("is truncated: its list of free pages is cut off; salvage it");
+  }
+  std::string content(bytes, '\0');
+  const ssize_t count =
+      pread(file_, content.data(), content.size(), static_cast<off_t>(page * page_bytes_));
+  if (count < 0) return tl::unexpected<Error>(LmdbError(errno, "reading " + path_.string()));
+  return content;
+}
+
+// Marks in `free_tail_` what the tree of free pages below `page` lists.
+Result<void> LmdbFile::ReadFreePages(std::uint64_t page, int depth) {
+  if (depth > kDepthMax) return NotADatabase("has a damaged list of free pages; salvage it");
+  ASSIGN_OR_RETURN(const std::string content, ReadPages(page, page_bytes_));
+  const auto header = ReadAt<PageHeader>(content, 0);
+  for (std::size_t slot = sizeof(PageHeader); slot + 2 <= header.lower; slot += 2) {
+    const std::size_t offset = ReadAt<std::uint16_t>(content, slot);
+    const auto node = ReadAt<NodeHeader>(content, offset);
+    const std::uint64_t low = node.low | std::uint64_t{node.high} << 16;
+    if ((header.flags & kBranchPage) != 0) {
+      RETURN_IF_ERROR(ReadFreePages(low | std::uint64_t{node.flags} << 32, depth + 1));
+      continue;
+    }
+    // Page numbers, with their count before them; apart if they do not fit the leaf.
+    const std::size_t data = offset + sizeof(NodeHeader) + node.key_bytes;
+    std::string apart;
+    if ((node.flags & kOverflowNode) != 0) {
+      ASSIGN_OR_RETURN(apart,
+                       ReadPages(ReadAt<std::uint64_t>(content, data), sizeof(PageHeader) + low));
+    }
+    const std::string& list = apart.empty() ? content : apart;
+    const std::size_t begin = apart.empty() ? data : sizeof(PageHeader);
+    const std::uint64_t first_missing = file_bytes_ / page_bytes_;
+    for (std::size_t at = begin + 8; at + 8 <= begin + low; at += 8) {
+      const std::uint64_t free_page = ReadAt<std::uint64_t>(list, at);
+      if (free_page >= first_missing && free_page - first_missing < free_tail_.size()) {
+        free_tail_[free_page - first_missing] = true;
+      }
+    }
+  }
   return {};
+}
+
+// LMDB does not write pages that were taken and given back in one transaction, so a
+// sound file may end before its last page. Then every page it lacks is a free one.
+Result<void> LmdbFile::CheckLength(const Meta& meta) {
+  const std::uint64_t pages = file_bytes_ / page_bytes_;
+  if (meta.last_page < pages) return {};
+  if (meta.last_page - pages < kMissingPagesMax) {
+    free_tail_.assign(meta.last_page + 1 - pages, false);
+    if (meta.free_pages.root != kNoPage) {
+      RETURN_IF_ERROR(ReadFreePages(meta.free_pages.root, 0));
+    }
+    if (std::find(free_tail_.begin(), free_tail_.end(), false) == free_tail_.end()) return {};
+  }
+  return NotADatabase("is truncated: it has " + std::to_string(file_bytes_) + " bytes, and " +
+                      std::to_string((meta.last_page + 1) * page_bytes_) +
+                      " belong to it; restore the missing part or salvage it");
+}
+
+Result<void> LmdbFile::Check() {
+  // Another process may commit while we look; what we read then belongs to two states.
+  for (int attempt = 1;; ++attempt) {
+    RETURN_IF_ERROR(CheckSystem());
+    ASSIGN_OR_RETURN(const Meta meta, ReadNewestMeta());
+    RETURN_IF_ERROR(CheckSystem());  // The length, not before what must fit in it.
+    const Result<void> checked = CheckLength(meta);
+    if (checked || attempt == kAttemptsMax) return checked;
+    ASSIGN_OR_RETURN(const Meta again, ReadNewestMeta());
+    if (again.transaction == meta.transaction) return checked;
+  }
 }
 
 }  // namespace
