@@ -12,7 +12,6 @@
 #include <thread>
 #include <utility>
 
-#include "engine/check.h"
 #include "engine/kv/commit_group.h"
 #include "engine/kv/lmdb_environment.h"
 #include "engine/kv/lmdb_error.h"
@@ -212,7 +211,7 @@ Result<std::shared_ptr<Engine>> OpenLmdbEngine(const std::filesystem::path& dire
 
 Result<LmdbStatistics> GetLmdbStatistics(const Engine& engine) {
   const auto* lmdb = dynamic_cast<const LmdbEngine*>(&engine);
-  BOBBIN_CHECK(lmdb != nullptr);
+  if (lmdb == nullptr) return Fail(ErrorCode::kNoSupport, "this engine is not LMDB");
   return lmdb->Statistics();
 }
 

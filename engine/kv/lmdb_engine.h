@@ -56,7 +56,8 @@ Result<void> CreateLmdbEnvironment(const std::filesystem::path& directory,
 Result<std::shared_ptr<Engine>> OpenLmdbEngine(const std::filesystem::path& directory,
                                                const LmdbOptions& options);
 
-// For operators: figures of the environment behind `engine`, which OpenLmdbEngine returned.
+// For operators: figures of the environment behind `engine`.
+//   kNoSupport  it is another kind of engine
 struct LmdbStatistics {
   std::uint64_t file_bytes = 0;       // Size of data.mdb.
   std::uint64_t used_bytes = 0;       // Pages reachable or freed below the last used page.
