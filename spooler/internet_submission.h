@@ -71,7 +71,4 @@ struct ReceivedTrace {
 // One Received field, folded, complete with CRLF; printable ASCII but for UTF-8 names.
 std::string MakeReceivedHeader(const ReceivedTrace& trace);
 
-// RFC 5322 3.3 date-time in UTC: "Mon, 02 Jan 2006 15:04:05 +0000".
-std::string FormatInternetDate(Time time);
-
 }  // namespace bobbin
