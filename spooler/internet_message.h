@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/clock.h"
 #include "engine/message_body.h"
 #include "engine/property.h"
 #include "engine/recipient_table.h"
@@ -22,6 +23,9 @@ namespace bobbin {
 
 // Call once per process before anything else here (GMime keeps global state). Repeatable.
 void InitializeInternetMessage();
+
+// A date as header fields have it, in UTC: "Sat, 21 Nov 2026 02:21:06 +0000".
+std::string MailDate(Time time);
 
 // How much of the start of a message ReadHeaders wants to see at most.
 inline constexpr std::size_t kHeaderBytesMax = std::size_t{64} << 10;
@@ -33,7 +37,7 @@ struct HeaderSummary {
   bool has_message_id = false;
   bool has_date = false;
   bool has_from = false;
-  std::size_t received_count = 0;  // For the loop guard.
+  std::size_t received_count = 0;        // For the loop guard.
   std::vector<RecipientRow> recipients;  // Of To, Cc and Bcc, groups opened, in that order.
 };
 
@@ -47,7 +51,8 @@ HeaderSummary ReadHeaders(std::string_view start);
 std::unique_ptr<ContentSource> NewTransmittedContent(MessageBodyReader reader, std::string prefix);
 
 // Renders a message composed through properties as RFC 5322, with CRLF: From, Sender, To, Cc
-// (never Bcc), Subject, Date, Message-ID, and PR_BODY as text/plain.
+// (never Bcc), Subject, Date (PR_CLIENT_SUBMIT_TIME), Message-ID, and PR_BODY as text/plain.
+// What the properties do not say is left out.
 std::string RenderInternetMessage(const PropertyList& properties, const RecipientTable& recipients);
 
 // Checks an envelope address before it reaches a protocol or a library: RFC 5321 4.5.3.1 lengths

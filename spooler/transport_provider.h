@@ -20,7 +20,9 @@
 //             (kCancelMessage) may come from another thread, and makes the running call
 //             return soon.
 // Errors      SubmitMessage does not throw and does not return Result: whatever goes
-//             wrong is an outcome of the attempt.
+//             wrong is an outcome of the attempt. With kDone every recipient has an outcome;
+//             with any other status no outcome was set and nothing was marked, or what was
+//             marked has certainly not been handed over.
 #pragma once
 
 #include <chrono>
@@ -42,14 +44,17 @@ struct OutboundRecipient {
   RecipientRowId row;
   std::string address_type;  // Upper case, "SMTP".
   std::string address;       // As in the envelope, UTF-8 when internationalized.
+  // False only when no earlier attempt can have delivered: what suppresses duplicates may then
+  // spare itself the search.
+  bool maybe_delivered = true;
 };
 
 enum class OutcomeKind : std::uint8_t {
   kNotServed,  // Not touched; another transport may try.
   kDelivered,
-  kFailed,     // For good: report it.
+  kFailed,  // For good: report it.
   kRetryLater,
-  kInDoubt,    // Handed over; the answer was lost.
+  kInDoubt,  // Handed over; the answer was lost.
 };
 
 struct RecipientOutcome {
@@ -96,7 +101,7 @@ enum class SubmitStatus : std::uint8_t {
 
 struct SubmitResult {
   SubmitStatus status = SubmitStatus::kDone;
-  Reply reply;                // With kUnavailable: why, for every recipient offered.
+  Reply reply;  // With kUnavailable: why, for every recipient offered.
   std::string remote_host;
   std::chrono::seconds retry_after{0};  // With kUnavailable: 0 = as the schedule says.
 };
