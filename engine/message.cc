@@ -130,6 +130,16 @@ Result<void> CheckRow(const RecipientRow& row) {
   return {};
 }
 
+// TRUE never becomes FALSE while the message is queued: an attempt commits recipients without
+// touching the message's record, so an object opened before it does not know (C68).
+Result<void> KeepServed(RowReader& rows, MessageId id, RecipientTable& recipients) {
+  for (RecipientRow& row : recipients) {
+    ASSIGN_OR_RETURN(std::optional<RecipientRow> stored, rows.Recipient(id, row.id));
+    if (stored && stored->delivery.responsibility) row.delivery = std::move(stored->delivery);
+  }
+  return {};
+}
+
 // PR_RESPONSIBILITY may be given as a property; it is kept as the typed field.
 void NormalizeRow(RecipientRow& row) {
   if (const Property* given = row.properties.Find(pr::kResponsibility)) {
@@ -179,11 +189,16 @@ Result<void> MessageObject::MergeInto(RowWriter& rows, std::uint32_t save_flags,
       return Fail(force ? ErrorCode::kSubmitted : ErrorCode::kObjectChanged,
                   "the message was submitted through another object");
     }
-    if (before->sequence != record.sequence && !force) {
+    const bool changed = before->sequence != record.sequence;
+    if (changed && !force) {
       return Fail(ErrorCode::kObjectChanged, "the message was saved since it was opened");
     }
-    // What others may have changed meanwhile and no save owns: place, queue, content.
+    if (changed && before->IsSubmitted()) {
+      return Fail(ErrorCode::kSubmitted, "the message in the queue is not the one that was opened");
+    }
+    // What others may have changed meanwhile and no save owns: place, queue, flags, content.
     saved.folder = before->folder;
+    saved.message_flags = before->message_flags;
     saved.submit_flags = before->submit_flags;
     saved.queue_sequence = before->queue_sequence;
     saved.content_bytes = before->content_bytes;
@@ -403,8 +418,13 @@ Result<void> Message::SaveChanges(std::uint32_t flags) {
       saved.properties.Set(
           Property::Bytes(tag, DisplayNames(object.recipients, type, kDisplayNamesBytesMax)));
     }
-    if (object.recipients_changed || !object.stored) {
-      RETURN_IF_ERROR(ReplaceRecipients(rows, object.id, object.recipients, object.stored));
+    // A forced save replaces those somebody else has saved even if this object never changed them.
+    if (object.recipients_changed || !before || before->sequence != object.record.sequence) {
+      RecipientTable recipients = object.recipients;
+      if (before && before->IsSubmitted()) {
+        RETURN_IF_ERROR(KeepServed(rows, object.id, recipients));
+      }
+      RETURN_IF_ERROR(ReplaceRecipients(rows, object.id, recipients, object.stored));
     }
     saved.sequence = rows.Sequence();
     return object.WriteRecord(rows, saved, before);
