@@ -1,6 +1,7 @@
 #include "engine/store_check.h"
 
 #include <algorithm>
+#include <limits>
 #include <unordered_map>
 #include <utility>
 
@@ -64,8 +65,26 @@ class Check {
     return row;
   }
 
+  // The two rows that are there once. Without counters, what they bound cannot be checked.
+  Result<void> CheckOnlyRows() {
+    const Result<std::optional<RootRecord>> root = rows_.Root();
+    if (root && !*root) Find("meta", ToHex(kRootKey), "the root row is missing");
+    if (!root && root.error().code != ErrorCode::kCorruptData) {
+      return tl::unexpected<Error>(root.error());
+    }
+    if (!root) Find("meta", ToHex(kRootKey), root.error().detail);
+    const Result<CountersRecord> counters = rows_.Counters();
+    if (!counters && counters.error().code != ErrorCode::kCorruptData) {
+      return tl::unexpected<Error>(counters.error());
+    }
+    constexpr auto kNoBound = std::numeric_limits<std::uint64_t>::max();
+    counters_ = counters ? *counters : CountersRecord{kNoBound, kNoBound, {}};
+    if (!counters) Find("meta", ToHex(kCountersKey), counters.error().detail);
+    return {};
+  }
+
   Result<void> WalkMeta() {
-    ASSIGN_OR_RETURN(counters_, rows_.Counters());
+    RETURN_IF_ERROR(CheckOnlyRows());
     return Walk(table::kMeta, [&](std::string_view key, std::string_view value) -> Result<bool> {
       if (key[0] == 'S') {
         ASSIGN_OR_RETURN(const StoreRecord store, rows_.DecodeStore(key, value));
