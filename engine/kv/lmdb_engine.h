@@ -45,6 +45,7 @@ struct LmdbOptions {
 // write its first rows in the same transaction. The caller creates the directory
 // aside, and renames it into place when it is complete (engine/database.h): a power
 // loss in the middle can leave a file that LMDB refuses for ever.
+// The files belong to this user and its group, less the umask.
 //   kCollision  the directory already holds an environment
 Result<void> CreateLmdbEnvironment(const std::filesystem::path& directory,
                                    const LmdbOptions& options, const UpdateFunction& fill);
@@ -52,6 +53,9 @@ Result<void> CreateLmdbEnvironment(const std::filesystem::path& directory,
 // Opens what CreateLmdbEnvironment made.
 //   kNotADatabase  no data.mdb there, or not an LMDB file, or a table is missing, or truncated
 //   kNoAccess      no permission, or a read-only file system
+//   kVersion       another version of LMDB's file format
+//   kBusy          another program opened it in a way that left LMDB's lock file wrong
+//   kInvalidParameter  open in this process already, with other tables
 //   kDiskError     anything else the system said
 Result<std::shared_ptr<Engine>> OpenLmdbEngine(const std::filesystem::path& directory,
                                                const LmdbOptions& options);

@@ -1,10 +1,14 @@
 #include "engine/kv/lmdb_environment.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "engine/check.h"
@@ -21,10 +25,50 @@ constexpr unsigned kUnsafeFlags = MDB_NOSYNC | MDB_NOMETASYNC | MDB_MAPASYNC | M
 // Readahead stays on: without it a cold 25 MiB body takes 550 ms instead of 19 ms.
 constexpr unsigned kFlags = MDB_NOTLS;
 
+// Processes open a database one at a time. If the first opener fails or dies between
+// initialising LMDB's lock file and entering the last transaction there, those who
+// waited for it in LMDB go on with "no transaction yet": they see an empty database,
+// and their first commit makes it one. With openings in turn nobody waits there, and
+// the next one initialises the lock file anew.
+class OpeningTurn {
+ public:
+  explicit OpeningTurn(const std::filesystem::path& directory)
+      : file_(open((directory / "data.mdb").c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (file_ < 0) {
+      code_ = errno;
+      return;
+    }
+    // Not fcntl: LMDB's locks are of that kind, and closing any descriptor drops them all.
+    while (flock(file_, LOCK_EX) != 0) {
+      if (errno == EINTR) continue;
+      code_ = errno;
+      return;
+    }
+  }
+  ~OpeningTurn() {
+    if (file_ < 0) return;
+    flock(file_, LOCK_UN);  // A child forked meanwhile still has the descriptor.
+    close(file_);
+  }
+  OpeningTurn(const OpeningTurn&) = delete;
+  OpeningTurn& operator=(const OpeningTurn&) = delete;
+
+  int code() const { return code_; }
+
+ private:
+  int file_;
+  int code_ = 0;
+};
+
 }  // namespace
 
 Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::Open(
     const std::filesystem::path& directory, const LmdbOptions& options, Tables tables) {
+  std::optional<OpeningTurn> turn;
+  if (tables == Tables::kMustExist) {
+    turn.emplace(directory);
+    RETURN_IF_ERROR(LmdbResult(turn->code(), "locking " + (directory / "data.mdb").string()));
+  }
   std::unique_ptr<LmdbEnvironment> opened(new LmdbEnvironment());
   opened->directory_ = directory;
   opened->tables_.reserve(options.tables.size());
@@ -38,6 +82,7 @@ Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::Open(
   unsigned flags = 0;
   BOBBIN_CHECK(mdb_env_get_flags(opened->environment_, &flags) == MDB_SUCCESS);
   BOBBIN_CHECK((flags & kUnsafeFlags) == 0);
+  RETURN_IF_ERROR(opened->CheckLockFile());
   opened->ClearDeadReaders();
   RETURN_IF_ERROR(opened->OpenTables(options.tables, tables));
   return opened;
@@ -63,6 +108,21 @@ int LmdbEnvironment::OpenEnvironment(const std::filesystem::path& directory,
   // The umask decides whether the group may write, too.
   if (code == MDB_SUCCESS) code = mdb_env_open(environment_, directory.c_str(), kFlags, 0660);
   return code;
+}
+
+// The lock file says which transaction is the last; see OpeningTurn for how that may be
+// wrong. Turns are taken by us alone, other programs that use LMDB do not know them.
+Result<void> LmdbEnvironment::CheckLockFile() {
+  RETURN_IF_ERROR(BeginWrite());  // Without it, another process may be between the two writes.
+  MDB_envinfo info{};
+  const int code = mdb_env_info(environment_, &info);
+  const bool agrees = mdb_txn_id(write_) == info.me_last_txnid + 1;
+  AbortWrite();
+  RETURN_IF_ERROR(LmdbResult(code, "asking for the last transaction"));
+  if (agrees) return {};
+  return Fail(ErrorCode::kBusy, (directory_ / "lock.mdb").string() +
+                                    " does not know the last transaction; close every program "
+                                    "that uses this database, then open it again");
 }
 
 Result<void> LmdbEnvironment::OpenTables(const std::vector<std::string>& names, Tables tables) {

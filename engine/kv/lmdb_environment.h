@@ -45,6 +45,7 @@ class LmdbEnvironment {
   LmdbEnvironment() = default;
 
   int OpenEnvironment(const std::filesystem::path& directory, std::uint64_t map_bytes);
+  Result<void> CheckLockFile();
   Result<void> OpenTables(const std::vector<std::string>& names, Tables tables);
   int BeginRead(MDB_txn** transaction);
   void EndRead(MDB_txn* transaction);
