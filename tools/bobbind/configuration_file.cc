@@ -16,11 +16,10 @@ SettingValue ToValue(const toml::node& node) {
   if (const auto flag = node.value_exact<bool>()) return *flag;
   std::vector<std::string> list;
   const toml::array* array = node.as_array();
-  // What is not a list of strings becomes a value no setting takes: the setting explains.
-  if (array == nullptr) return std::int64_t{-1};
+  if (array == nullptr) return std::monostate();
   for (const toml::node& element : *array) {
     const auto text = element.value_exact<std::string>();
-    if (!text) return std::int64_t{-1};
+    if (!text) return std::monostate();
     list.push_back(*text);
   }
   return list;

@@ -14,7 +14,7 @@ bool IsPlain(char c) {
 }
 
 void AppendValue(std::string& line, std::string_view value) {
-  if (!value.empty() && std::all_of(value.begin(), value.end(), IsPlain)) {
+  if (std::all_of(value.begin(), value.end(), IsPlain)) {
     line += value;
     return;
   }
@@ -55,6 +55,7 @@ spdlog::level::level_enum ToSpdlog(LogLevel level) {
 std::string FormatEvent(std::string_view event, std::initializer_list<LogField> fields) {
   std::string line(event);
   for (const LogField& field : fields) {
+    if (field.value.empty()) continue;
     line += ' ';
     line += field.key;
     line += '=';

@@ -1,9 +1,9 @@
 // EventLog: what the daemon did, one line per event on standard error.
 //
-//   2026-11-21T02:50:20.123+00:00 info queued id=3KF from=a@x.test recipients=2 bytes=1823
+//   2026-11-21T02:50:20.123+00:00 info queued id=3KF from=<a@x.test> recipients=2 bytes=1823
 //
 // Values that hold blanks, quotes, '=' or what cannot be printed are quoted, with \xHH for the
-// latter: one event is always one line, whatever a client sends.
+// latter: one event is always one line, whatever a client sends. Empty values are left out.
 //
 // Threads  Any number. Errors  None: a log that cannot be written does not stop mail.
 #pragma once

@@ -105,6 +105,7 @@ void BlockSignals() {
   const sigset_t signals = WaitedSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // A file at its size limit is an error of that write.
 }
 
 // 0 when none came in time.

@@ -22,7 +22,9 @@ struct Setting {
   std::uint64_t most = 0;
 };
 
-using SettingValue = std::variant<std::string, std::int64_t, bool, std::vector<std::string>>;
+// std::monostate: something no setting can be.
+using SettingValue =
+    std::variant<std::monostate, std::string, std::int64_t, bool, std::vector<std::string>>;
 
 const std::vector<Setting>& Settings();
 const Setting* FindSetting(std::string_view name);  // Null when unknown.

@@ -134,7 +134,7 @@ void SmtpConnection::Die() {
     if (session_.InTransaction() && !storing_) {
       service_.log.Write(LogLevel::kInfo, "client-gone",
                          {{"client", session_.Client().address},
-                          {"from", session_.CurrentEnvelope().reverse_path}});
+                          {"from", "<" + session_.CurrentEnvelope().reverse_path + ">"}});
     }
   }
   if (storing_) return;  // Resume comes back here.
@@ -214,7 +214,7 @@ void SmtpConnection::OnSubmitted(Result<void> result) {
   if (result) {
     service_.log.Write(LogLevel::kInfo, "queued",
                        {{"id", incoming_->QueueId()},
-                        {"from", envelope.reverse_path},
+                        {"from", "<" + envelope.reverse_path + ">"},
                         {"recipients", std::to_string(envelope.recipients.size())},
                         {"bytes", std::to_string(incoming_->Bytes())},
                         {"client", incoming_->Client().address},
@@ -239,7 +239,7 @@ void SmtpConnection::NoteFailure(std::string_view event, const Error& error) {
                      event,
                      {{"error", ToString(error)},
                       {"client", session_.Client().address},
-                      {"from", session_.CurrentEnvelope().reverse_path}});
+                      {"from", "<" + session_.CurrentEnvelope().reverse_path + ">"}});
   if (error.code == ErrorCode::kStoreFailed) service_.on_store_failed(error);
 }
 
