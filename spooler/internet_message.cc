@@ -37,8 +37,9 @@ std::string HeaderText(const char* text) {
 }
 
 std::string Lower(std::string_view text) {
-  const OwnedText lower(g_ascii_strdown(text.data(), static_cast<gssize>(text.size())));
-  return lower.get();
+  std::string lower(text);
+  for (char& c : lower) c = g_ascii_tolower(c);
+  return lower;
 }
 
 // Up to and including the empty line; all of `start` when there is none.
