@@ -106,7 +106,8 @@ TEST_F(MailClients, Nodemailer) {
 }
 
 TEST_F(MailClients, GitSendEmail) {
-  Run("git init -q repo && cd repo && git config user.name A && git config user.email a@x.test && "
+  Run("export GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@x.test GIT_COMMITTER_NAME=A "
+      "GIT_COMMITTER_EMAIL=a@x.test && git init -q repo && cd repo && "
       "echo one > file && git add file && git commit -q -m 'Marker 4711.' && "
       "git format-patch -q --root -o .. && cd .. && "
       "git send-email --smtp-server=127.0.0.1 --smtp-server-port=$PORT --smtp-encryption=none "
