@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -107,8 +108,16 @@ struct MessageBodyWriter::Impl {
   std::uint64_t body_id = 0;
   std::uint32_t chunks = 0;  // Written ahead so far.
   std::shared_ptr<void> owner;
+  // Why the content has a hole: then it can only be dropped. Shared with what is under way.
+  std::shared_ptr<std::optional<Error>> failed = std::make_shared<std::optional<Error>>();
+
+  Result<void> CheckWhole() const {
+    if (*failed) return tl::unexpected<Error>(**failed);
+    return {};
+  }
 
   Result<void> Take(std::string_view more) {
+    RETURN_IF_ERROR(CheckWhole());
     if (bytes + more.size() > kContentBytesMax) {
       return Fail(ErrorCode::kTooBig, "the content is longer than " +
                                           std::to_string(kContentBytesMax) + " bytes");
@@ -124,6 +133,7 @@ struct MessageBodyWriter::Impl {
 
   // Takes whole chunks (or, at the end, everything) out of the buffer.
   Result<std::shared_ptr<WriteAhead>> NextWriteAhead(bool all) {
+    RETURN_IF_ERROR(CheckWhole());
     if (body_id == 0) {
       ASSIGN_OR_RETURN(body_id, database->DrawObjectId());
       owner = LiveBodies::OfProcess().Add(database->id, body_id);
@@ -141,6 +151,22 @@ struct MessageBodyWriter::Impl {
     ahead->head.owner_process = getpid();
     ahead->head.owner_start = OwnProcessStartTime();
     return ahead;
+  }
+
+  Result<void> Write(const WriteAhead& ahead) {
+    Result<void> written =
+        database->Update([&](RowWriter& rows) { return WriteChunks(rows, ahead); });
+    if (!written) *failed = written.error();
+    return written;
+  }
+
+  void WriteAsync(std::shared_ptr<WriteAhead> ahead, std::function<void(Result<void>)> done) {
+    database->UpdateAsync(
+        [ahead = std::move(ahead)](RowWriter& rows) { return WriteChunks(rows, *ahead); },
+        [failure = failed, done = std::move(done)](Result<void> written) {
+          if (!written) *failure = written.error();
+          done(std::move(written));
+        });
   }
 };
 
@@ -162,8 +188,7 @@ Result<void> MessageBodyWriter::Append(std::string_view bytes) {
     RETURN_IF_ERROR(impl_->Take(slice));
     if (!impl_->FlushDue()) continue;
     ASSIGN_OR_RETURN(const auto ahead, impl_->NextWriteAhead(false));
-    RETURN_IF_ERROR(
-        impl_->database->Update([&](RowWriter& rows) { return WriteChunks(rows, *ahead); }));
+    RETURN_IF_ERROR(impl_->Write(*ahead));
   }
   return {};
 }
@@ -179,9 +204,7 @@ void MessageBodyWriter::FlushAsync(std::function<void(Result<void>)> done) {
     done(tl::unexpected<Error>(std::move(ahead).error()));
     return;
   }
-  impl_->database->UpdateAsync(
-      [ahead = *std::move(ahead)](RowWriter& rows) { return WriteChunks(rows, *ahead); },
-      std::move(done));
+  impl_->WriteAsync(*std::move(ahead), std::move(done));
 }
 
 Result<MessageBody> MessageBodyWriter::Finish() {
@@ -192,8 +215,7 @@ Result<MessageBody> MessageBodyWriter::Finish() {
     return body;
   }
   ASSIGN_OR_RETURN(const auto ahead, impl_->NextWriteAhead(true));
-  RETURN_IF_ERROR(
-      impl_->database->Update([&](RowWriter& rows) { return WriteChunks(rows, *ahead); }));
+  RETURN_IF_ERROR(impl_->Write(*ahead));
   body.body_id = impl_->body_id;
   body.owner = impl_->owner;
   body.chunk_count = impl_->chunks;
@@ -215,9 +237,8 @@ void MessageBodyWriter::FinishAsync(std::function<void(Result<MessageBody>)> don
   body.body_id = impl_->body_id;
   body.owner = impl_->owner;
   body.chunk_count = impl_->chunks;
-  impl_->database->UpdateAsync(
-      [ahead = *std::move(ahead)](RowWriter& rows) { return WriteChunks(rows, *ahead); },
-      [body, done = std::move(done)](Result<void> written) {
+  impl_->WriteAsync(
+      *std::move(ahead), [body, done = std::move(done)](Result<void> written) {
         if (written) {
           done(body);
         } else {
