@@ -126,7 +126,13 @@ Result<void> Database::Create(const fs::path& path) {
   const fs::path name = target.has_filename() ? target.filename() : target.parent_path().filename();
   const fs::path parent = target.has_filename() ? target.parent_path()
                                                 : target.parent_path().parent_path();
-  const fs::path aside = parent / fmt::format(".{}.creating-{}", name.string(), getpid());
+  // Random, not the process identifier: that comes round soon in a container, and what a crash
+  // left aside must not be in the way of the next attempt.
+  std::array<std::uint8_t, 8> suffix;
+  FillRandom(suffix);
+  const fs::path aside =
+      parent / fmt::format(".{}.creating-{}", name.string(),
+                           ToHex({reinterpret_cast<const char*>(suffix.data()), suffix.size()}));
   RETURN_IF_ERROR(MakeDirectory(aside));
   Result<void> created = CreateIn(aside);
   if (created) created = RenameDirectory(aside, parent / name);
