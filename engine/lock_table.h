@@ -14,7 +14,8 @@
 // Threads     Any number; every call is short and takes one mutex.
 // Processes   Any number. A process killed inside a call leaves the table usable.
 // Errors      kNotEnoughResources  the table of sessions or locks is full
-//             kDiskError           the shared memory cannot be opened or mapped
+//             kDiskError           the shared memory cannot be opened or mapped, or /proc not read
+//             kInvalidObject       TryLock for a session that is closed or a forked parent's
 #pragma once
 
 #include <chrono>
@@ -44,7 +45,7 @@ class LockTable {
  public:
   virtual ~LockTable() = default;
 
-  // Sessions belong to the calling process and end with it.
+  // Sessions belong to the calling process and end with it; a forked child opens its own.
   virtual Result<LockSession> OpenSession() = 0;
   // Frees every lock of the session. A session of a forked parent is left alone.
   virtual void CloseSession(LockSession session) = 0;
@@ -58,7 +59,7 @@ class LockTable {
   // The living holder, if there is one. Locks of dead owners are removed on sight.
   virtual std::optional<LockHolder> Holder(MessageId message) = 0;
 
-  // How many locks living sessions hold (for `bobbin stat`).
+  // How many locks and reservations living sessions hold (for `bobbin stat`).
   virtual std::uint32_t Count() = 0;
 };
 

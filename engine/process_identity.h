@@ -7,14 +7,15 @@
 
 namespace bobbin {
 
-// Clock ticks since boot, field 22 of /proc/<id>/stat; 0 when there is no such living process.
+// Clock ticks since boot, field 22 of /proc/<id>/stat; 0 when there is no such living process,
+// or when that cannot be read.
 std::uint64_t ProcessStartTime(std::int32_t process_id);
 
 // Of the calling process; read once, and again in a forked child.
 std::uint64_t OwnProcessStartTime();
 
-inline bool IsProcessAlive(std::int32_t process_id, std::uint64_t start_time) {
-  return start_time != 0 && ProcessStartTime(process_id) == start_time;
-}
+// False only when it is certain. What cannot be looked at (no file descriptor left, /proc mounted
+// to hide other users' processes) is taken to live: to free its locks would make two owners.
+bool IsProcessAlive(std::int32_t process_id, std::uint64_t start_time);
 
 }  // namespace bobbin

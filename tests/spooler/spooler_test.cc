@@ -237,9 +237,8 @@ TEST_F(SpoolerTest, RetriedRecipientWaitsWithDoublingDelayAndOthersAreNotOffered
   EXPECT_EQ(Recipients(id)[1].delivery.next_attempt, start + 60s + 120s);
   clock_.Advance(120s);
   EXPECT_TRUE(RunOnce().worked);
-  EXPECT_THAT(script_.offered,
-              ElementsAre(ElementsAre("b@x.test", "c@x.test"), ElementsAre("c@x.test"),
-                          ElementsAre("c@x.test")));
+  EXPECT_THAT(script_.offered, ElementsAre(ElementsAre("b@x.test", "c@x.test"),
+                                           ElementsAre("c@x.test"), ElementsAre("c@x.test")));
   EXPECT_THAT(Queue(), IsEmpty());
 }
 

@@ -1,0 +1,113 @@
+// The memory that all processes with one database open share: sessions, locks, queue signal.
+//
+// A process may be killed between any two instructions, also inside a call. So everything that
+// says "this exists" is one word, written after what it covers:
+//
+//   Segment   magic    after everything else; 0 = not initialised yet
+//   Session   id       after process and start time; 0 = free
+//   Lock      owner    after the message
+//   all locks active   locks are rebuilt in the half not in use, then the halves change places
+//
+// The counters beside them may be wrong after a death inside the mutex. The next process that
+// gets the mutex learns of the death (it is a robust one) and rebuilds, which also counts anew.
+//
+// Durability  None, on purpose. Nothing here is ever written to the database.
+// Threads     Any number, under SegmentGuard; `signal` is atomic and needs no guard.
+// Processes   Any number, all of the same layout: its version and size are checked on opening.
+#pragma once
+
+#include <pthread.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "engine/entry_id.h"
+#include "engine/result.h"
+
+namespace bobbin {
+
+inline constexpr std::uint64_t kLockSegmentMagic = 0x31'6B'63'6F'6C'62'6F'62;  // "boblock1".
+inline constexpr std::uint32_t kLockSegmentLayout = 1;
+inline constexpr std::uint32_t kLockSessionsMax = 1024;
+inline constexpr std::uint32_t kLockSlots = 65536;
+// An open-addressing table gets slow when it is full. Freed slots count until they are cleaned,
+// and the distance between the two limits is how many unlocks pay for one cleaning.
+inline constexpr std::uint32_t kLocksMax = kLockSlots / 4 * 3;
+inline constexpr std::uint32_t kLockSlotsUsedMax = kLockSlots / 8 * 7;
+
+struct LockSegment {
+  struct Session {
+    std::atomic<std::uint64_t> id;  // counter * kLockSessionsMax + index in the table.
+    std::uint64_t start_time;
+    std::int32_t process_id;
+    std::uint32_t locks;
+  };
+
+  struct Lock {
+    std::uint64_t message;
+    std::atomic<std::uint64_t> owner;  // kNeverUsed, kFreed, or session * 2 + kind.
+  };
+  static constexpr std::uint64_t kNeverUsed = 0;
+  static constexpr std::uint64_t kFreed = 1;  // A search goes on behind it.
+
+  std::atomic<std::uint64_t> magic;
+  std::uint32_t layout;
+  std::uint32_t size_bytes;
+  pthread_mutex_t mutex;
+  std::uint64_t sessions_opened;
+  std::atomic<std::uint32_t> active;  // The half of `halves` that is in use.
+  std::uint32_t locks;
+  std::uint32_t slots_used;  // Locks and freed slots.
+  alignas(64) std::atomic<std::uint32_t> signal;
+  alignas(64) std::array<Session, kLockSessionsMax> sessions;
+  std::array<std::array<Lock, kLockSlots>, 2> halves;
+};
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
+
+// "/bobbin-" and the database's id in hexadecimal, as shm_open takes it.
+std::string LockSegmentName(const DatabaseId& database);
+
+// Maps the segment; creates and initialises it when there is none, or when whoever began to was
+// killed. The mapping is shared with forked children and ends with the last pointer to it.
+//   kDiskError  it cannot be opened, given memory or mapped
+//   kVersion    it has another layout
+Result<std::shared_ptr<LockSegment>> OpenLockSegment(const DatabaseId& database);
+
+// Keeps every other thread of every process out. Everything below is called under it.
+class SegmentGuard {
+ public:
+  explicit SegmentGuard(LockSegment& segment);
+  ~SegmentGuard();
+  SegmentGuard(const SegmentGuard&) = delete;
+  SegmentGuard& operator=(const SegmentGuard&) = delete;
+
+ private:
+  LockSegment& segment_;
+};
+
+// Closes the sessions whose process is gone and drops their locks. Reads /proc once for each
+// session of another process.
+void ForgetDeadSessions(LockSegment& segment);
+
+// Whether `session`'s process lives. Reads /proc unless it is the calling process.
+bool IsSessionAlive(const LockSegment::Session& session);
+
+// Keeps the locks of open sessions and no others, leaves no freed slots, and counts anew.
+void RebuildLocks(LockSegment& segment);
+
+// The slot that holds `message`'s lock, or null. An open session is its owner.
+LockSegment::Lock* FindLock(LockSegment& segment, MessageId message);
+
+// `message` must have no lock and `segment` room for one more.
+void AddLock(LockSegment& segment, MessageId message, std::uint64_t owner);
+
+void FreeLock(LockSegment& segment, LockSegment::Lock& lock);
+
+// The session of an owner word. It may have been closed since.
+LockSegment::Session& SessionOf(LockSegment& segment, std::uint64_t owner);
+
+}  // namespace bobbin
