@@ -15,7 +15,7 @@ namespace bobbin {
 
 }  // namespace bobbin
 
-#define BOBBIN_CHECK(condition)                                                 \
-  do {                                                                          \
+#define BOBBIN_CHECK(condition)                                              \
+  do {                                                                       \
     if (!(condition)) ::bobbin::CheckFailed(#condition, __FILE__, __LINE__); \
   } while (false)

@@ -119,13 +119,14 @@ std::vector<std::string> Database::TableNames() {
 Result<void> Database::Create(const fs::path& path) {
   std::error_code error;
   const fs::path target = fs::absolute(path, error).lexically_normal();
-  if (fs::exists(target, error) && !(fs::is_directory(target, error) && fs::is_empty(target, error))) {
+  if (fs::exists(target, error) &&
+      !(fs::is_directory(target, error) && fs::is_empty(target, error))) {
     return Fail(ErrorCode::kCollision,
                 target.string() + " exists and is not an empty directory: choose another path");
   }
   const fs::path name = target.has_filename() ? target.filename() : target.parent_path().filename();
-  const fs::path parent = target.has_filename() ? target.parent_path()
-                                                : target.parent_path().parent_path();
+  const fs::path parent =
+      target.has_filename() ? target.parent_path() : target.parent_path().parent_path();
   // Random, not the process identifier: that comes round soon in a container, and what a crash
   // left aside must not be in the way of the next attempt.
   std::array<std::uint8_t, 8> suffix;

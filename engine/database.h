@@ -54,8 +54,8 @@ struct DatabaseStatistics {
   std::uint64_t file_bytes = 0;
   std::uint64_t used_bytes = 0;
   std::uint64_t disk_free_bytes = 0;
-  std::uint64_t commits = 0;   // By this process.
-  std::uint64_t updates = 0;   // Answered by those commits.
+  std::uint64_t commits = 0;  // By this process.
+  std::uint64_t updates = 0;  // Answered by those commits.
   std::uint32_t readers = 0;
   std::uint32_t locks = 0;
   std::uint64_t queued = 0;

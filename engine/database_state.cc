@@ -127,9 +127,9 @@ Result<DatabaseState::Reservation> DatabaseState::Reserve(MessageId message) {
     }
     const std::optional<LockHolder> holder = shared.locks->Holder(message);
     if (holder && holder->kind == LockKind::kLock) {
-      return Fail(ErrorCode::kUnableToAbort,
-                  "message " + ToQueueId(message) + " is being delivered by process " +
-                      std::to_string(holder->process_id));
+      return Fail(ErrorCode::kUnableToAbort, "message " + ToQueueId(message) +
+                                                 " is being delivered by process " +
+                                                 std::to_string(holder->process_id));
     }
     std::this_thread::sleep_for(std::chrono::microseconds(200));
   }

@@ -47,7 +47,8 @@ class EntryId {
   static constexpr std::size_t kBytes = 24;
 
   EntryId() = default;
-  EntryId(const DatabaseId& database, std::uint64_t object) : database_(database), object_(object) {}
+  EntryId(const DatabaseId& database, std::uint64_t object)
+      : database_(database), object_(object) {}
 
   // kInvalidEntryId  not 24 bytes
   static Result<EntryId> FromBytes(std::string_view bytes);

@@ -64,10 +64,10 @@ Result<DueKey> DecodeDueKey(std::string_view key) {
   if (key.size() != 17 || static_cast<std::uint8_t>(key[0]) > 1) {
     return Fail(ErrorCode::kCorruptData, "table due, key " + ToHex(key) + ": malformed key");
   }
-  return DueKey{static_cast<DueLane>(key[0]),
-                Time(std::chrono::nanoseconds(
-                    static_cast<std::int64_t>(ReadBigEndian(key.substr(1, 8))))),
-                ReadBigEndian(key.substr(9, 8))};
+  return DueKey{
+      static_cast<DueLane>(key[0]),
+      Time(std::chrono::nanoseconds(static_cast<std::int64_t>(ReadBigEndian(key.substr(1, 8))))),
+      ReadBigEndian(key.substr(9, 8))};
 }
 
 Result<std::uint64_t> KeyNumber8(std::string_view key, std::size_t offset) {

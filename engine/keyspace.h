@@ -40,8 +40,8 @@ inline constexpr kv::TableId kFolders{4};
 inline constexpr kv::TableId kQueue{5};
 inline constexpr kv::TableId kDue{6};
 inline constexpr kv::TableId kIndex{7};
-inline constexpr std::array<std::string_view, 8> kNames{"meta",    "messages", "bodies", "recipients",
-                                                        "folders", "queue",    "due",    "index"};
+inline constexpr std::array<std::string_view, 8> kNames{
+    "meta", "messages", "bodies", "recipients", "folders", "queue", "due", "index"};
 }  // namespace table
 
 // A key under construction, or one being read, on the stack.

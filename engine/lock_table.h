@@ -68,7 +68,7 @@ class LockTable {
 class QueueSignal {
  public:
   virtual ~QueueSignal() = default;
-  virtual void Raise() = 0;                  // Wakes every waiter. Async-signal-safe.
+  virtual void Raise() = 0;                   // Wakes every waiter. Async-signal-safe.
   virtual std::uint32_t Current() const = 0;  // Read before looking at the queue.
   // Returns as soon as the counter differs from `seen`, or after `timeout`.
   virtual void Wait(std::uint32_t seen, std::chrono::milliseconds timeout) = 0;

@@ -300,8 +300,8 @@ Result<std::vector<PropertyProblem>> Message::SetProps(std::span<const Property>
     }
   }
   if (merged.ByteCount() > kPropertyBytesMax) {
-    return Fail(ErrorCode::kNotEnoughMemory, "properties take more than " +
-                                                 std::to_string(kPropertyBytesMax) + " bytes");
+    return Fail(ErrorCode::kNotEnoughMemory,
+                "properties take more than " + std::to_string(kPropertyBytesMax) + " bytes");
   }
   if (flags) {
     if (const auto problem = SetMessageFlags(*object_, *flags)) {
@@ -344,8 +344,7 @@ Result<void> Message::ModifyRecipients(std::uint32_t flags, std::vector<Recipien
       NormalizeRow(row);
     }
   }
-  RecipientTable table =
-      flags == kModifyRecipientsReplace ? RecipientTable() : object_->recipients;
+  RecipientTable table = flags == kModifyRecipientsReplace ? RecipientTable() : object_->recipients;
   std::uint32_t next_row = object_->record.next_recipient_row;
   if (flags == kModifyRecipientsReplace || flags == kModifyRecipientsAdd) {
     for (RecipientRow& row : rows) {
@@ -367,8 +366,8 @@ Result<void> Message::ModifyRecipients(std::uint32_t flags, std::vector<Recipien
     }
   }
   if (table.size() > kRecipientCountMax) {
-    return Fail(ErrorCode::kTooBig, "more than " + std::to_string(kRecipientCountMax) +
-                                        " recipients");
+    return Fail(ErrorCode::kTooBig,
+                "more than " + std::to_string(kRecipientCountMax) + " recipients");
   }
   object_->recipients = std::move(table);
   object_->record.next_recipient_row = next_row;
@@ -412,9 +411,9 @@ Result<void> Message::SaveChanges(std::uint32_t flags) {
     std::optional<MessageRecord> before;
     RETURN_IF_ERROR(object.MergeInto(rows, flags, saved, before));
     saved.recipient_count = static_cast<std::uint32_t>(object.recipients.size());
-    for (const auto& [tag, type] : {std::pair(pr::kDisplayTo, kRecipientTo),
-                                    std::pair(pr::kDisplayCc, kRecipientCc),
-                                    std::pair(pr::kDisplayBcc, kRecipientBcc)}) {
+    for (const auto& [tag, type] :
+         {std::pair(pr::kDisplayTo, kRecipientTo), std::pair(pr::kDisplayCc, kRecipientCc),
+          std::pair(pr::kDisplayBcc, kRecipientBcc)}) {
       saved.properties.Set(
           Property::Bytes(tag, DisplayNames(object.recipients, type, kDisplayNamesBytesMax)));
     }

@@ -119,8 +119,8 @@ struct MessageBodyWriter::Impl {
   Result<void> Take(std::string_view more) {
     RETURN_IF_ERROR(CheckWhole());
     if (bytes + more.size() > kContentBytesMax) {
-      return Fail(ErrorCode::kTooBig, "the content is longer than " +
-                                          std::to_string(kContentBytesMax) + " bytes");
+      return Fail(ErrorCode::kTooBig,
+                  "the content is longer than " + std::to_string(kContentBytesMax) + " bytes");
     }
     bytes += more.size();
     buffered.append(more);
@@ -237,14 +237,13 @@ void MessageBodyWriter::FinishAsync(std::function<void(Result<MessageBody>)> don
   body.body_id = impl_->body_id;
   body.owner = impl_->owner;
   body.chunk_count = impl_->chunks;
-  impl_->WriteAsync(
-      *std::move(ahead), [body, done = std::move(done)](Result<void> written) {
-        if (written) {
-          done(body);
-        } else {
-          done(tl::unexpected<Error>(std::move(written).error()));
-        }
-      });
+  impl_->WriteAsync(*std::move(ahead), [body, done = std::move(done)](Result<void> written) {
+    if (written) {
+      done(body);
+    } else {
+      done(tl::unexpected<Error>(std::move(written).error()));
+    }
+  });
 }
 
 struct MessageBodyReader::Impl {

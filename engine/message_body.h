@@ -40,10 +40,10 @@ inline constexpr std::size_t kBufferedBytesMax = std::size_t{256} << 10;
 // at the next collection.
 struct MessageBody {
   std::uint64_t bytes = 0;
-  std::uint64_t body_id = 0;        // Rows written ahead; 0 = all of it is in `buffered`.
-  std::uint32_t chunk_count = 0;    // Of the rows written ahead.
-  std::string buffered;             // The content when body_id is 0.
-  std::shared_ptr<void> owner;      // Keeps the rows written ahead from being collected.
+  std::uint64_t body_id = 0;      // Rows written ahead; 0 = all of it is in `buffered`.
+  std::uint32_t chunk_count = 0;  // Of the rows written ahead.
+  std::string buffered;           // The content when body_id is 0.
+  std::shared_ptr<void> owner;    // Keeps the rows written ahead from being collected.
 };
 
 class MessageBodyWriter {

@@ -17,8 +17,10 @@ Result<void> CountInFolder(RowWriter& rows, StoreId store, FolderId id, int cont
   if (!folder || folder->store != store) {
     return Fail(ErrorCode::kNotFound, "folder " + std::to_string(id.value) + " does not exist");
   }
-  folder->content_count = static_cast<std::uint32_t>(static_cast<int>(folder->content_count) + contents);
-  folder->content_unread = static_cast<std::uint32_t>(static_cast<int>(folder->content_unread) + unread);
+  folder->content_count =
+      static_cast<std::uint32_t>(static_cast<int>(folder->content_count) + contents);
+  folder->content_unread =
+      static_cast<std::uint32_t>(static_cast<int>(folder->content_unread) + unread);
   return rows.PutFolder(id, *folder);
 }
 
@@ -167,8 +169,8 @@ Result<void> Enqueue(RowWriter& rows, MessageId id, MessageRecord& record, Time 
     record.properties.Set(Property::Number(pr::kDeferredSendTime, ToFileTime(*deferred)));
     due = std::max(due, *deferred);
   }
-  RETURN_IF_ERROR(rows.PutQueueRow(record.store, sequence,
-                                   {id, submit_time, DueLane::kScheduled, due}));
+  RETURN_IF_ERROR(
+      rows.PutQueueRow(record.store, sequence, {id, submit_time, DueLane::kScheduled, due}));
   return rows.PutDueRow({DueLane::kScheduled, due, sequence}, {record.store, id});
 }
 

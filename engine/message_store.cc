@@ -291,14 +291,14 @@ Result<FolderId> MessageStore::CreateFolder(FolderId parent, std::string_view na
   RETURN_IF_ERROR(database_->Update([&](RowWriter& rows) -> Result<void> {
     ASSIGN_OR_RETURN(FolderRecord above, FolderOf(rows, id_, parent));
     bool taken = false;
-    RETURN_IF_ERROR(rows.Scan(
-        table::kIndex, SubfolderKey(parent, {}), SubfolderKey({parent.value + 1}, {}),
-        [&](std::string_view key, std::string_view) -> Result<bool> {
-          ASSIGN_OR_RETURN(const std::uint64_t child, KeyNumber8(key, 9));
-          ASSIGN_OR_RETURN(const auto folder, rows.Folder(FolderId{child}));
-          taken = folder && folder->name == name;
-          return !taken;
-        }));
+    RETURN_IF_ERROR(rows.Scan(table::kIndex, SubfolderKey(parent, {}),
+                              SubfolderKey({parent.value + 1}, {}),
+                              [&](std::string_view key, std::string_view) -> Result<bool> {
+                                ASSIGN_OR_RETURN(const std::uint64_t child, KeyNumber8(key, 9));
+                                ASSIGN_OR_RETURN(const auto folder, rows.Folder(FolderId{child}));
+                                taken = folder && folder->name == name;
+                                return !taken;
+                              }));
     if (taken) return Fail(ErrorCode::kCollision, "the folder exists already");
     FolderRecord folder;
     folder.store = id_;
@@ -371,8 +371,8 @@ Result<std::vector<ContentsRow>> MessageStore::GetContentsTable(FolderId folder,
           ASSIGN_OR_RETURN(const std::uint64_t id, KeyNumber8(key, 9));
           ASSIGN_OR_RETURN(const auto record, rows.Message(MessageId{id}));
           if (!record) {
-            return Fail(ErrorCode::kCorruptData, "table index, key " + ToHex(key) +
-                                                     ": the message does not exist");
+            return Fail(ErrorCode::kCorruptData,
+                        "table index, key " + ToHex(key) + ": the message does not exist");
           }
           const PropertyList& properties = record->properties;
           result.push_back({MessageId{id}, database_->EntryIdOf(id), record->message_flags,

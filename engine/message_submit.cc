@@ -43,7 +43,8 @@ Result<void> SubmitInTransaction(const MessageObject& object, RowWriter& rows) {
   for (const auto& [tag, type] :
        {std::pair(pr::kDisplayTo, kRecipientTo), std::pair(pr::kDisplayCc, kRecipientCc),
         std::pair(pr::kDisplayBcc, kRecipientBcc)}) {
-    saved.properties.Set(Property::Bytes(tag, DisplayNames(recipients, type, kDisplayNamesBytesMax)));
+    saved.properties.Set(
+        Property::Bytes(tag, DisplayNames(recipients, type, kDisplayNamesBytesMax)));
   }
   RETURN_IF_ERROR(ReplaceRecipients(rows, object.id, recipients, object.stored));
   RETURN_IF_ERROR(

@@ -100,19 +100,19 @@ Result<std::vector<QueueRow>> OutgoingQueue::Rows(std::uint32_t rows_max, std::u
   const std::string end = store_ ? Key8(store_->value + 1) : std::string();
   RETURN_IF_ERROR(database_->View([&](RowReader& rows) {
     result.clear();
-    return rows.Scan(table::kQueue, begin, end,
-                     [&](std::string_view key, std::string_view value) -> Result<bool> {
-                       Result<QueueRow> row = ReadRow(*database_, rows, key, value);
-                       if (row) {
-                         result.push_back(*std::move(row));
-                       } else if (damaged != nullptr &&
-                                  row.error().code == ErrorCode::kCorruptData) {
-                         damaged->push_back(std::move(row).error());
-                       } else {
-                         return tl::unexpected<Error>(std::move(row).error());
-                       }
-                       return result.size() < rows_max;
-                     });
+    return rows.Scan(
+        table::kQueue, begin, end,
+        [&](std::string_view key, std::string_view value) -> Result<bool> {
+          Result<QueueRow> row = ReadRow(*database_, rows, key, value);
+          if (row) {
+            result.push_back(*std::move(row));
+          } else if (damaged != nullptr && row.error().code == ErrorCode::kCorruptData) {
+            damaged->push_back(std::move(row).error());
+          } else {
+            return tl::unexpected<Error>(std::move(row).error());
+          }
+          return result.size() < rows_max;
+        });
   }));
   return result;
 }

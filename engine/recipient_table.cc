@@ -24,8 +24,8 @@ RecipientRow MakeSmtpRecipient(std::string_view address, std::int64_t recipient_
                                std::string_view display_name) {
   RecipientRow row;
   row.properties.Set(Property::Number(pr::kRecipientType, recipient_type));
-  row.properties.Set(Property::Bytes(
-      pr::kDisplayName, std::string(display_name.empty() ? address : display_name)));
+  row.properties.Set(Property::Bytes(pr::kDisplayName,
+                                     std::string(display_name.empty() ? address : display_name)));
   row.properties.Set(Property::Bytes(pr::kAddressType, "SMTP"));
   row.properties.Set(Property::Bytes(pr::kEmailAddress, std::string(address)));
   row.properties.Set(Property::Bytes(pr::kSearchKey, MakeSearchKey("SMTP", address)));

@@ -43,9 +43,9 @@ struct RecipientDelivery {
   bool responsibility = false;  // PR_RESPONSIBILITY.
   RecipientState state = RecipientState::kPending;
   std::uint32_t attempts = 0;
-  Time last_attempt{};   // Epoch = never.
-  Time next_attempt{};   // Epoch = as soon as possible.
-  Time completed{};      // When responsibility became TRUE.
+  Time last_attempt{};  // Epoch = never.
+  Time next_attempt{};  // Epoch = as soon as possible.
+  Time completed{};     // When responsibility became TRUE.
   Reply last_reply;
   std::string remote_host;  // "mx1.example.com[192.0.2.1]:25", a path, a program.
 };

@@ -97,8 +97,8 @@ Result<OpenedRecord> RecordCodec::Open(RecordKind kind, kv::TableId table,
   if (header.kind != static_cast<std::uint8_t>(kind)) {
     return Damaged(table_name, key, fmt::format("unexpected kind {}", header.kind));
   }
-  return OpenedRecord{header.sequence, value.substr(kRecordHeaderBytes + header.key_bytes,
-                                                    header.payload_bytes)};
+  return OpenedRecord{header.sequence,
+                      value.substr(kRecordHeaderBytes + header.key_bytes, header.payload_bytes)};
 }
 
 }  // namespace bobbin

@@ -47,8 +47,8 @@ inline constexpr std::size_t kRecordOverheadBytes = kRecordHeaderBytes + 8;
 using RecordKey = std::array<std::uint8_t, 32>;
 
 struct OpenedRecord {
-  std::uint64_t sequence = 0;   // Of the transaction that wrote it.
-  std::string_view payload;     // Inside the value that was opened.
+  std::uint64_t sequence = 0;  // Of the transaction that wrote it.
+  std::string_view payload;    // Inside the value that was opened.
 };
 
 class RecordCodec {

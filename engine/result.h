@@ -52,8 +52,8 @@ enum class ErrorCode : std::uint32_t {
   kSubmitted = 0x80040608,
 
   // Bobbin's own: conditions MAPI has no value for.
-  kStoreFailed = 0xA0040001,  // Outcome unknown, or an earlier one was: open the database again.
-  kVersion = 0xA0040002,      // A newer Bobbin wrote this database; it is not touched.
+  kStoreFailed = 0xA0040001,   // Outcome unknown, or an earlier one was: open the database again.
+  kVersion = 0xA0040002,       // A newer Bobbin wrote this database; it is not touched.
   kNotADatabase = 0xA0040003,  // The path holds no database, or one that is damaged at its root.
 };
 
@@ -86,8 +86,7 @@ inline tl::unexpected<Error> Fail(ErrorCode code, std::string detail) {
 
 // Leaves the current function with the error of `expr`, if it has one. __COUNTER__, because
 // `expr` may hold a lambda that uses the macro itself, and __LINE__ would be the same there.
-#define RETURN_IF_ERROR(expr) \
-  RETURN_IF_ERROR_INNER(BOBBIN_CONCAT(result_, __COUNTER__), expr)
+#define RETURN_IF_ERROR(expr) RETURN_IF_ERROR_INNER(BOBBIN_CONCAT(result_, __COUNTER__), expr)
 #define RETURN_IF_ERROR_INNER(result, expr)                              \
   do {                                                                   \
     if (auto result = (expr); !result) {                                 \

@@ -43,8 +43,7 @@ Offset<PropertyVector> Properties(FlatBufferBuilder& builder, const PropertyList
   offsets.reserve(properties.Size());
   for (const Property& property : properties) {
     const auto bytes = Bytes(builder, property.bytes);
-    offsets.push_back(
-        schema::CreateProperty(builder, property.tag.value, property.number, bytes));
+    offsets.push_back(schema::CreateProperty(builder, property.tag.value, property.number, bytes));
   }
   return builder.CreateVector(offsets);
 }
@@ -261,9 +260,9 @@ Result<FolderRecord> RowReader::DecodeFolder(std::string_view key, std::string_v
                    Open(RecordKind::kFolder, table::kFolders, key, value));
   const Decoded<schema::Folder> folder(opened.payload);
   if (!folder.Valid()) return Malformed(table::kFolders, key);
-  return FolderRecord{StoreId{folder->store()},   FolderId{folder->parent()},
+  return FolderRecord{StoreId{folder->store()},          FolderId{folder->parent()},
                       std::string(Text(folder->name())), folder->content_count(),
-                      folder->content_unread(),   folder->folder_count(),
+                      folder->content_unread(),          folder->folder_count(),
                       FromCount(folder->created())};
 }
 
@@ -364,10 +363,10 @@ Result<void> RowWriter::PutStore(StoreId id, const StoreRecord& record) {
   FlatBufferBuilder builder(256);
   const auto name = String(builder, record.name);
   const StandardFolders& folders = record.folders;
-  builder.Finish(schema::CreateStore(
-      builder, name, folders.root.value, folders.ipm_subtree.value, folders.inbox.value,
-      folders.outbox.value, folders.sent_items.value, folders.deleted_items.value,
-      folders.drafts.value, Count(record.created)));
+  builder.Finish(schema::CreateStore(builder, name, folders.root.value, folders.ipm_subtree.value,
+                                     folders.inbox.value, folders.outbox.value,
+                                     folders.sent_items.value, folders.deleted_items.value,
+                                     folders.drafts.value, Count(record.created)));
   return Put(RecordKind::kStore, table::kMeta, StoreKey(id), Finished(builder));
 }
 
@@ -426,8 +425,7 @@ Result<void> RowWriter::PutQueueRow(StoreId store, std::uint64_t sequence,
                                     const QueueRecord& record) {
   FlatBufferBuilder builder(128);
   builder.Finish(schema::CreateQueueRow(builder, record.message.value, Count(record.submit_time),
-                                        static_cast<std::uint8_t>(record.lane),
-                                        Count(record.due)));
+                                        static_cast<std::uint8_t>(record.lane), Count(record.due)));
   return Put(RecordKind::kQueueRow, table::kQueue, QueueKey(store, sequence), Finished(builder));
 }
 

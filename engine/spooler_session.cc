@@ -48,8 +48,8 @@ struct DrawnReport {
 // A report goes into the Inbox of the store named by its recipient, when there is one; else it is
 // submitted like any message, with the null reverse-path.
 Result<void> CreateReport(RowWriter& rows, const DatabaseState& database, const Time now,
-                          StoreId from_store, const ReportMessage& report,
-                          const DrawnReport& drawn, std::vector<QueueEvent>& events) {
+                          StoreId from_store, const ReportMessage& report, const DrawnReport& drawn,
+                          std::vector<QueueEvent>& events) {
   ASSIGN_OR_RETURN(const auto local, rows.StoreNamed(report.recipient));
   MessageRecord record;
   record.store = local.value_or(from_store);
@@ -123,8 +123,8 @@ Result<Message> SpoolerSession::OpenMessage(const EntryId& id) const {
   ASSIGN_OR_RETURN(const MessageId message, MessageOf(*database_, id));
   const auto holder = database_->shared.locks->Holder(message);
   if (holder && holder->kind == LockKind::kLock && !(holder->session == session_)) {
-    return Fail(ErrorCode::kNoAccess, "message " + ToQueueId(message) +
-                                          " is locked by another spooler session");
+    return Fail(ErrorCode::kNoAccess,
+                "message " + ToQueueId(message) + " is locked by another spooler session");
   }
   std::unique_ptr<MessageObject> object;
   RETURN_IF_ERROR(database_->View([&](RowReader& rows) -> Result<void> {
@@ -201,8 +201,7 @@ Result<std::optional<Message>> SpoolerSession::LockDue(const DueMessage& due) co
   std::unique_ptr<MessageObject> object;
   Result<void> opened = database_->View([&](RowReader& rows) -> Result<void> {
     // Whoever held the lock before may have moved or finished it since NextDue looked.
-    ASSIGN_OR_RETURN(const auto row,
-                     rows.DueRow({DueLane::kScheduled, due.due, due.sequence}));
+    ASSIGN_OR_RETURN(const auto row, rows.DueRow({DueLane::kScheduled, due.due, due.sequence}));
     if (!row) return {};
     ASSIGN_OR_RETURN(const MessageRecord record, QueuedMessage(rows, due.message));
     ASSIGN_OR_RETURN(object, LoadMessageObject(database_, rows, due.message, record));
@@ -262,31 +261,29 @@ Result<FinishResult> SpoolerSession::FinishMessage(const EntryId& id, std::uint3
 
 Result<DueResult> SpoolerSession::NextDue(Time now, const DueMessage* after) const {
   DueResult result;
-  const DueKey first = after == nullptr
-                           ? DueKey{}
-                           : DueKey{DueLane::kScheduled, after->due, after->sequence + 1};
+  const DueKey first =
+      after == nullptr ? DueKey{} : DueKey{DueLane::kScheduled, after->due, after->sequence + 1};
   RETURN_IF_ERROR(database_->View([&](RowReader& rows) -> Result<void> {
     result = DueResult{};
-    return rows.Scan(
-        table::kDue, EncodeDueKey(first),
-        EncodeDueKey({DueLane::kHeld, Time{}, 0}),
-        [&](std::string_view key, std::string_view value) -> Result<bool> {
-          ASSIGN_OR_RETURN(const DueKey due, DecodeDueKey(key));
-          if (due.time > now) {
-            result.next_due = due.time;
-            return false;
-          }
-          Result<DueRecord> row = rows.DecodeDueRow(key, value);
-          if (!row) {
-            result.damaged.push_back(std::move(row).error());
-            return true;
-          }
-          const auto holder = database_->shared.locks->Holder(row->message);
-          if (holder && holder->kind == LockKind::kLock) return true;
-          result.message = DueMessage{database_->EntryIdOf(row->message.value), row->message,
+    return rows.Scan(table::kDue, EncodeDueKey(first), EncodeDueKey({DueLane::kHeld, Time{}, 0}),
+                     [&](std::string_view key, std::string_view value) -> Result<bool> {
+                       ASSIGN_OR_RETURN(const DueKey due, DecodeDueKey(key));
+                       if (due.time > now) {
+                         result.next_due = due.time;
+                         return false;
+                       }
+                       Result<DueRecord> row = rows.DecodeDueRow(key, value);
+                       if (!row) {
+                         result.damaged.push_back(std::move(row).error());
+                         return true;
+                       }
+                       const auto holder = database_->shared.locks->Holder(row->message);
+                       if (holder && holder->kind == LockKind::kLock) return true;
+                       result.message =
+                           DueMessage{database_->EntryIdOf(row->message.value), row->message,
                                       row->store, due.time, due.sequence};
-          return false;
-        });
+                       return false;
+                     });
   }));
   return result;
 }
@@ -350,9 +347,9 @@ Result<FinishResult> SpoolerSession::CommitAttempt(const EntryId& id, const Atte
       },
       kv::SpaceUse::kMayUseReserve));
   database_->shared.locks->Unlock(message, session_);
-  const bool submitted_report =
-      std::any_of(events.begin(), events.end(),
-                  [](const QueueEvent& e) { return e.kind == QueueEventKind::kRowAdded; });
+  const bool submitted_report = std::any_of(events.begin(), events.end(), [](const QueueEvent& e) {
+    return e.kind == QueueEventKind::kRowAdded;
+  });
   if (submitted_report) database_->shared.signal->Raise();
   database_->queue_events.Publish(events);
   return result;

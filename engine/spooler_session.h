@@ -53,16 +53,16 @@ struct RecipientUpdate {
 
 // A report to be created in the transaction that sets recipients TRUE (specification 8, 5.4.9).
 struct ReportMessage {
-  std::string content;        // RFC 5322.
+  std::string content;  // RFC 5322.
   PropertyList properties;
-  std::string recipient;      // Where it goes: the sender of the original.
+  std::string recipient;  // Where it goes: the sender of the original.
 };
 
 struct Attempt {
   std::vector<RecipientUpdate> updates;
-  Time next_due{};                      // Used when a recipient is still FALSE.
+  Time next_due{};  // Used when a recipient is still FALSE.
   std::optional<ReportMessage> report;
-  bool finish = true;                   // Finish the message when every recipient is TRUE.
+  bool finish = true;  // Finish the message when every recipient is TRUE.
 };
 
 enum class FinishResult : std::uint8_t {

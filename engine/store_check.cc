@@ -111,28 +111,29 @@ class Check {
   }
 
   Result<void> WalkMessages() {
-    return Walk(table::kMessages, [&](std::string_view key, std::string_view value) -> Result<bool> {
-      ++report_.messages;
-      ASSIGN_OR_RETURN(const std::uint64_t number, KeyNumber8(key, 0));
-      const MessageId id{number};
-      damaged_messages_.push_back(number);  // Until it has opened.
-      ASSIGN_OR_RETURN(const MessageRecord record, rows_.DecodeMessage(key, value));
-      damaged_messages_.pop_back();
-      if (number >= counters_.next_object) {
-        FindMessage("messages", id, "its identifier is beyond the counter");
-      }
-      FolderCounts& counts = expected_[record.folder.value];
-      ++counts.contents;
-      if ((record.message_flags & kMsgFlagRead) == 0) ++counts.unread;
-      if (!folders_.contains(record.folder.value)) {
-        FindMessage("messages", id, "its folder does not exist");
-      }
-      ASSIGN_OR_RETURN(const bool listed, HasContentsRow(record.folder, id));
-      if (!listed) FindMessage("messages", id, "its folder's contents do not list it");
-      if (record.content_body != 0) ++body_references_[record.content_body];
-      RETURN_IF_ERROR(CheckSubmission(id, record));
-      return CheckRecipients(id, record);
-    });
+    return Walk(table::kMessages,
+                [&](std::string_view key, std::string_view value) -> Result<bool> {
+                  ++report_.messages;
+                  ASSIGN_OR_RETURN(const std::uint64_t number, KeyNumber8(key, 0));
+                  const MessageId id{number};
+                  damaged_messages_.push_back(number);  // Until it has opened.
+                  ASSIGN_OR_RETURN(const MessageRecord record, rows_.DecodeMessage(key, value));
+                  damaged_messages_.pop_back();
+                  if (number >= counters_.next_object) {
+                    FindMessage("messages", id, "its identifier is beyond the counter");
+                  }
+                  FolderCounts& counts = expected_[record.folder.value];
+                  ++counts.contents;
+                  if ((record.message_flags & kMsgFlagRead) == 0) ++counts.unread;
+                  if (!folders_.contains(record.folder.value)) {
+                    FindMessage("messages", id, "its folder does not exist");
+                  }
+                  ASSIGN_OR_RETURN(const bool listed, HasContentsRow(record.folder, id));
+                  if (!listed) FindMessage("messages", id, "its folder's contents do not list it");
+                  if (record.content_body != 0) ++body_references_[record.content_body];
+                  RETURN_IF_ERROR(CheckSubmission(id, record));
+                  return CheckRecipients(id, record);
+                });
   }
 
   Result<bool> HasContentsRow(FolderId folder, MessageId id) {
@@ -151,8 +152,7 @@ class Check {
       FindMessage("messages", id, state.error().detail);
     }
     if (!record.IsSubmitted()) return {};
-    ASSIGN_OR_RETURN(const auto row,
-                     Look(rows_.QueueRow(record.store, record.queue_sequence)));
+    ASSIGN_OR_RETURN(const auto row, Look(rows_.QueueRow(record.store, record.queue_sequence)));
     if (!row || row->message != id) {
       FindMessage("queue", id, "the message is submitted and has no queue row");
     }
@@ -173,9 +173,9 @@ class Check {
     for (const RecipientRow& row : *rows) {
       const bool settled = row.delivery.state >= RecipientState::kDelivered;
       if (settled && !row.delivery.responsibility) {
-        FindMessage("recipients", id,
-                    "row " + std::to_string(row.id.value) +
-                        " is settled but its responsibility is FALSE");
+        FindMessage(
+            "recipients", id,
+            "row " + std::to_string(row.id.value) + " is settled but its responsibility is FALSE");
       }
     }
     return true;
@@ -304,8 +304,8 @@ class Check {
     const auto at = body_references_.find(id);
     const std::uint32_t references = at == body_references_.end() ? 0 : at->second;
     if (at != body_references_.end()) body_references_.erase(at);
-    const bool ahead = std::find(written_ahead_.begin(), written_ahead_.end(), id) !=
-                       written_ahead_.end();
+    const bool ahead =
+        std::find(written_ahead_.begin(), written_ahead_.end(), id) != written_ahead_.end();
     if (head.references == 0 && ahead) ++report_.abandoned_bodies;
     const bool right = head.references == references && (references > 0) != ahead;
     if (!right && damaged_messages_.empty()) {
@@ -326,8 +326,8 @@ class Check {
       const FolderCounts& counts = expected_[id];
       if (counts.contents != folder.content_count || counts.unread != folder.content_unread ||
           counts.folders != folder.folder_count) {
-        Find("folders", ToHex(Key8(id)), "the counters of folder " + folder.name +
-                                             " do not agree with its contents");
+        Find("folders", ToHex(Key8(id)),
+             "the counters of folder " + folder.name + " do not agree with its contents");
       }
     }
   }

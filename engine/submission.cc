@@ -60,9 +60,8 @@ void ExpandRecipients(RecipientTable& rows) {
   std::vector<const RecipientRow*> by_type;
   by_type.reserve(rows.size());
   for (const RecipientRow& row : rows) by_type.push_back(&row);
-  std::stable_sort(by_type.begin(), by_type.end(), [](const auto* a, const auto* b) {
-    return TypeRank(*a) < TypeRank(*b);
-  });
+  std::stable_sort(by_type.begin(), by_type.end(),
+                   [](const auto* a, const auto* b) { return TypeRank(*a) < TypeRank(*b); });
   std::unordered_set<std::string_view> seen;
   std::unordered_set<std::uint32_t> duplicates;
   for (const RecipientRow* row : by_type) {
@@ -93,7 +92,8 @@ std::string DisplayNames(const RecipientTable& rows, std::int64_t recipient_type
   std::string names;
   for (const RecipientRow& row : rows) {
     if (row.Type() != recipient_type) continue;
-    const std::string_view name = row.DisplayName().empty() ? row.EmailAddress() : row.DisplayName();
+    const std::string_view name =
+        row.DisplayName().empty() ? row.EmailAddress() : row.DisplayName();
     if (names.size() + name.size() + 2 > bytes_max) {
       names += "...";
       break;

@@ -84,7 +84,8 @@ std::optional<Time> EffectiveDeferredSendTime(const PropertyList& properties, Ti
 std::string DisplayNames(const RecipientTable& rows, std::int64_t recipient_type,
                          std::size_t bytes_max);
 
-// "RE: budget" is the prefix "RE: " and the normalized subject "budget": 1..3 letters, colon, space.
+// "RE: budget" is the prefix "RE: " and the normalized subject "budget": 1..3 letters, colon,
+// space.
 struct SubjectParts {
   std::string_view prefix;
   std::string_view normalized;

@@ -235,10 +235,9 @@ void DeliveryAttempt::OfferTo(std::size_t transport) {
 void DeliveryAttempt::ApplyUnavailable(std::size_t transport, const SubmitResult& result,
                                        const std::vector<Recipient*>& offered) {
   const std::uint32_t failures = context_.shared.Failures(transport) + 1;
-  const Time until =
-      result.retry_after.count() > 0
-          ? now_ + result.retry_after
-          : context_.options.retry.NextAttempt(now_, failures, context_.random());
+  const Time until = result.retry_after.count() > 0
+                         ? now_ + result.retry_after
+                         : context_.options.retry.NextAttempt(now_, failures, context_.random());
   context_.shared.SetUnavailable(transport, until, failures);
   for (Recipient* recipient : offered) {
     CountAttempt(*recipient);
@@ -247,8 +246,12 @@ void DeliveryAttempt::ApplyUnavailable(std::size_t transport, const SubmitResult
     // Nothing was handed over, so a mark made in this attempt says too much.
     recipient->row.delivery.state = recipient->state_before;
   }
-  SpoolerEvent event{SpoolerEventKind::kTransportUnavailable, due_.message,
-                     std::string(context_.transports[transport]->Name()), {}, {}, until,
+  SpoolerEvent event{SpoolerEventKind::kTransportUnavailable,
+                     due_.message,
+                     std::string(context_.transports[transport]->Name()),
+                     {},
+                     {},
+                     until,
                      result.reply.text};
   event.delivery.remote_host = result.remote_host;
   context_.events(event);
@@ -389,16 +392,15 @@ Result<std::optional<ReportMessage>> DeliveryAttempt::MakeReport() {
   report.content = RenderNonDeliveryReport(request);
   report.recipient = reverse_path_;
   const std::string original_class(message_class.empty() ? "IPM.Note" : message_class);
-  report.properties = {
-      Property::Bytes(pr::kMessageClass, "REPORT." + original_class + ".NDR"),
-      Property::Bytes(pr::kSubject, "Undeliverable: " + request.original_subject),
-      Property::Bytes(pr::kOriginalSubject, request.original_subject),
-      Property::Bytes(pr::kInternetMessageId, "<" + request.message_id + ">"),
-      Property::Bytes(pr::kSenderName, "Mail Delivery System"),
-      Property::Bytes(pr::kSenderAddressType, "SMTP"),
-      Property::Bytes(pr::kSenderEmailAddress, ""),
-      Property::Number(pr::kReportTime, ToFileTime(now_)),
-      Property::Number(pr::kPriority, properties_.NumberOr(pr::kPriority, 0))};
+  report.properties = {Property::Bytes(pr::kMessageClass, "REPORT." + original_class + ".NDR"),
+                       Property::Bytes(pr::kSubject, "Undeliverable: " + request.original_subject),
+                       Property::Bytes(pr::kOriginalSubject, request.original_subject),
+                       Property::Bytes(pr::kInternetMessageId, "<" + request.message_id + ">"),
+                       Property::Bytes(pr::kSenderName, "Mail Delivery System"),
+                       Property::Bytes(pr::kSenderAddressType, "SMTP"),
+                       Property::Bytes(pr::kSenderEmailAddress, ""),
+                       Property::Number(pr::kReportTime, ToFileTime(now_)),
+                       Property::Number(pr::kPriority, properties_.NumberOr(pr::kPriority, 0))};
   if (const Property* tag = properties_.Find(pr::kReportTag)) report.properties.Set(*tag);
   return std::optional(std::move(report));
 }

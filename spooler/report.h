@@ -13,16 +13,16 @@
 namespace bobbin {
 
 struct ReportRequest {
-  std::string reporting_host;     // "Reporting-MTA: dns;<this>".
-  std::string sender;             // The reverse-path the report goes to.
-  std::string queue_id;           // Of the original.
+  std::string reporting_host;  // "Reporting-MTA: dns;<this>".
+  std::string sender;          // The reverse-path the report goes to.
+  std::string queue_id;        // Of the original.
   std::string original_subject;
-  Time arrival{};                 // When the original was submitted.
+  Time arrival{};  // When the original was submitted.
   Time now{};
-  RecipientTable failed;          // Rows with their last reply.
-  std::string original;           // The original, or only its header section: CRLF.
+  RecipientTable failed;  // Rows with their last reply.
+  std::string original;   // The original, or only its header section: CRLF.
   bool original_is_headers_only = false;
-  std::string message_id;         // For the report itself, without angle brackets.
+  std::string message_id;  // For the report itself, without angle brackets.
 };
 
 // A multipart/report; report-type=delivery-status with a human-readable part (who, why, what to

@@ -15,7 +15,8 @@ struct RetrySchedule {
   std::chrono::seconds first{60};       // After the first attempt; doubles with each.
   std::chrono::seconds longest{4'000};  // The most between two attempts.
   double jitter = 0.2;                  // +- this share, so that retries spread out.
-  std::chrono::seconds expire_after{std::chrono::hours(24 * 5)};  // Since submission: then a report.
+  std::chrono::seconds expire_after{
+      std::chrono::hours(24 * 5)};  // Since submission: then a report.
 
   // `random`: uniform in [0, 1).
   Time NextAttempt(Time now, std::uint32_t attempts, double random) const;

@@ -91,7 +91,8 @@ class Spooler::Work {
       if (step.worked || stop_) continue;
       auto wait = kWaitMax;
       if (step.next_due) {
-        const auto until = std::chrono::ceil<std::chrono::milliseconds>(*step.next_due - clock.Now());
+        const auto until =
+            std::chrono::ceil<std::chrono::milliseconds>(*step.next_due - clock.Now());
         wait = std::clamp(until, std::chrono::milliseconds(0), kWaitMax);
       }
       session_.WaitForSignal(seen, wait);
@@ -126,8 +127,8 @@ class Spooler::Work {
     }
     if (!message) return Failed(message.error(), now);
     if (!*message) return worked;
-    Result<DeliveryAttempt> attempt =
-        DeliveryAttempt::Prepare(MakeContext(), due, **std::move(message), SenderOf(due.store), now);
+    Result<DeliveryAttempt> attempt = DeliveryAttempt::Prepare(
+        MakeContext(), due, **std::move(message), SenderOf(due.store), now);
     if (!attempt) {
       session_.Unlock(due.entry_id);
       return Failed(attempt.error(), now);
@@ -218,8 +219,13 @@ class Spooler::Work {
   }
 
   DeliveryAttempt::Context MakeContext() {
-    return {session_, shared_, transports_, options_,
-            random_,  events_, [this](TransportProvider* transport) {
+    return {session_,
+            shared_,
+            transports_,
+            options_,
+            random_,
+            events_,
+            [this](TransportProvider* transport) {
               const std::lock_guard lock(running_mutex_);
               running_ = transport;
             }};

@@ -45,7 +45,7 @@ enum class InDoubtPolicy : std::uint8_t { kResend, kHold };
 struct SpoolerOptions {
   RetrySchedule retry;
   InDoubtPolicy in_doubt = InDoubtPolicy::kResend;
-  std::string reporting_host;              // In reports and trace headers.
+  std::string reporting_host;                      // In reports and trace headers.
   std::size_t report_original_bytes_max = 50'000;  // Longer originals: headers only.
 };
 

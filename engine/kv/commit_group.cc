@@ -1,12 +1,13 @@
 #include "engine/kv/commit_group.h"
 
+#include <semaphore.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <optional>
-#include <semaphore>
 #include <string>
 #include <thread>
 #include <utility>
@@ -314,14 +315,18 @@ CommitGroup::~CommitGroup() {
 CommitOutcome CommitGroup::Update(const UpdateFunction& write, SpaceUse space) {
   TransactionScope::CheckMayWait(state_);
   std::optional<CommitOutcome> outcome;
-  std::binary_semaphore answered{0};
+  // Not std::binary_semaphore: libstdc++'s yields in a loop before it sleeps, which with 64
+  // waiters costs a third of the processor time of an update.
+  sem_t answered;
+  BOBBIN_CHECK(sem_init(&answered, 0, 0) == 0);
   UpdateAsync([&write](WriteTransaction& transaction) { return write(transaction); },
               [&](CommitOutcome result) {
                 outcome = std::move(result);
-                answered.release();
+                sem_post(&answered);
               },
               space);
-  answered.acquire();
+  while (sem_wait(&answered) != 0) BOBBIN_CHECK(errno == EINTR);
+  sem_destroy(&answered);
   return *std::move(outcome);
 }
 

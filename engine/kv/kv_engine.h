@@ -22,7 +22,8 @@
 //   Sizes       Keys 1..511 bytes, values 0..65,520 bytes. What one closure
 //               writes should stay below 8 MiB (kTransactionBytesMax).
 //   Lifetime    Bytes handed out belong to the engine. They are valid until the
-//               next Put or Erase in the same transaction, or until its end.
+//               next Put or Erase in the same transaction, or until its end; as
+//               an argument of that Put or Erase they must be copied before.
 //   Threads     Engine: any number. A transaction: only the thread that was
 //               given it. Calling View, Update or UpdateAsync from inside a
 //               closure or a completion is a programmer error (UpdateAsync from
@@ -100,8 +101,8 @@ struct OutcomeUnknown {
 
 class [[nodiscard]] CommitOutcome {
  public:
-  CommitOutcome(Committed outcome) : value_(outcome) {}                    // NOLINT
-  CommitOutcome(Refused outcome) : value_(std::move(outcome)) {}          // NOLINT
+  CommitOutcome(Committed outcome) : value_(outcome) {}                  // NOLINT
+  CommitOutcome(Refused outcome) : value_(std::move(outcome)) {}         // NOLINT
   CommitOutcome(OutcomeUnknown outcome) : value_(std::move(outcome)) {}  // NOLINT
 
   bool IsCommitted() const { return std::holds_alternative<Committed>(value_); }

@@ -84,7 +84,8 @@ class Session {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     timeval limit{30, 0};
     setsockopt(connection_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    EXPECT_EQ(connect(connection_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+    EXPECT_EQ(connect(connection_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)),
+              0);
     EXPECT_EQ(Reply().substr(0, 3), "220");
     EXPECT_EQ(Command("EHLO corpus.test").substr(0, 3), "250");
   }
@@ -182,8 +183,8 @@ class CorpusTest : public ::testing::Test {
     const std::string mark = "queued as ";
     const std::size_t at = reply.find(mark);
     ASSERT_NE(at, std::string::npos) << "reply: " << reply;
-    const std::string id = reply.substr(at + mark.size(), reply.find_first_of(" \r", at + mark.size()) -
-                                                              at - mark.size());
+    const std::string id = reply.substr(
+        at + mark.size(), reply.find_first_of(" \r", at + mark.size()) - at - mark.size());
     EXPECT_EQ(WithoutReceived(Exported(id)), content);
   }
 
@@ -240,10 +241,10 @@ TEST_F(CorpusTest, SubmittedByCommandAndExportedByteForByte) {
     while (!id.empty() && std::isspace(static_cast<unsigned char>(id.back())) != 0) id.pop_back();
     EXPECT_EQ(Exported(id), ReadFile(file));
   }
-  const std::string export_one = std::string(BOBBIN_BIN_DIR "/bobbin queue list --ids --database '") +
-                                 path_.string() + "' | head -1 | xargs " BOBBIN_BIN_DIR
-                                 "/bobbin message export --database '" + path_.string() + "' > '" +
-                                 out.string() + "'";
+  const std::string export_one =
+      std::string(BOBBIN_BIN_DIR "/bobbin queue list --ids --database '") + path_.string() +
+      "' | head -1 | xargs " BOBBIN_BIN_DIR "/bobbin message export --database '" + path_.string() +
+      "' > '" + out.string() + "'";
   ASSERT_EQ(std::system(export_one.c_str()), 0);
   EXPECT_EQ(ReadFile(out), ReadFile(files_.front()));
   std::cout << files_.size() << " messages through bobbin submit\n";

@@ -157,17 +157,18 @@ TEST_F(KillTest, EverythingAcknowledgedArrivesAndOnlyWhatWasInDoubtArrivesTwice)
         << " times and was never in doubt";
   }
   std::cout << cycles << " kills, " << acknowledged.size() << " recipients acknowledged, "
-            << arrived.size() << " arrived, " << lost << " lost, " << duplicates
-            << " duplicates, " << in_doubt.size() << " were in doubt at a kill\n";
+            << arrived.size() << " arrived, " << lost << " lost, " << duplicates << " duplicates, "
+            << in_doubt.size() << " were in doubt at a kill\n";
 }
 
 // smtp-source, Postfix's own load generator, gets every message through in one quiet run.
 TEST_F(KillTest, SmtpSourceDeliversThroughBobbindToSmtpSink) {
   ASSERT_NO_FATAL_FAILURE(Start());
-  const std::string command =
-      "LD_LIBRARY_PATH=" BOBBIN_POSTFIX_DIR "/usr/lib/postfix " BOBBIN_POSTFIX_DIR
-      "/usr/sbin/smtp-source -s 10 -m 300 -l 4096 -r 3 -N -f a@load.test -t b@sink.test 127.0.0.1:" +
-      std::to_string(port_);
+  const std::string command = "LD_LIBRARY_PATH=" BOBBIN_POSTFIX_DIR
+                              "/usr/lib/postfix " BOBBIN_POSTFIX_DIR
+                              "/usr/sbin/smtp-source -s 10 -m 300 -l 4096 -r 3 -N -f a@load.test "
+                              "-t b@sink.test 127.0.0.1:" +
+                              std::to_string(port_);
   ASSERT_EQ(std::system(command.c_str()), 0);
   ASSERT_TRUE(Eventually([&] { return QueueLength() == 0; }));
   std::size_t recipients = 0;

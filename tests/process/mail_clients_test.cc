@@ -42,8 +42,9 @@ class MailClients : public ::testing::Test {
   // Runs in the temporary directory; $PORT is the daemon's.
   void Run(const std::string& command) {
     const std::string log = (directory_.Path() / "log").string();
-    const std::string line = "cd '" + directory_.Path().string() + "' && export HOME=$PWD PORT=" +
-                             port_ + " && { " + command + " ; } > '" + log + "' 2>&1";
+    const std::string line = "cd '" + directory_.Path().string() +
+                             "' && export HOME=$PWD PORT=" + port_ + " && { " + command +
+                             " ; } > '" + log + "' 2>&1";
     EXPECT_EQ(std::system(line.c_str()), 0) << command << "\n" << ReadFile(log);
   }
 

@@ -13,7 +13,7 @@ namespace bobbin::test {
 
 // One recipient of one message: what must arrive.
 struct Delivery {
-  std::string message;    // The Message-ID's local part.
+  std::string message;  // The Message-ID's local part.
   std::string recipient;
   friend auto operator<=>(const Delivery&, const Delivery&) = default;
 };

@@ -135,8 +135,7 @@ TEST(RenderInternetMessage, SaysWhatThePropertiesSay) {
 TEST(RenderInternetMessage, HidesThatThereAreOnlyHiddenRecipients) {
   const std::string message =
       RenderInternetMessage({}, {MakeSmtpRecipient("hidden@x.test", kRecipientBcc)});
-  EXPECT_THAT(message,
-              AllOf(HasSubstr("To: undisclosed-recipients:"), Not(HasSubstr("hidden"))));
+  EXPECT_THAT(message, AllOf(HasSubstr("To: undisclosed-recipients:"), Not(HasSubstr("hidden"))));
 }
 
 TEST(MailDate, IsInUtcAndIndependentOfTheLocale) {

@@ -111,7 +111,7 @@ TEST(CommandTransport, TheTimeLimitEndsTheWholeGroup) {
   const test::TemporaryDirectory directory;
   const std::string pid_file = (directory.Path() / "pid").string();
   for (const std::string& script : {"cat >/dev/null; sleep 600 & echo $! >" + pid_file + "; wait",
-                                   "sleep 600 & echo $! >" + pid_file + "; wait"}) {
+                                    "sleep 600 & echo $! >" + pid_file + "; wait"}) {
     const auto transport = NewCommand({"/bin/sh", "-c", script}, std::chrono::seconds(1));
     const RecipientOutcome outcome = Deliver(*transport, std::string(std::size_t{4} << 20, 'x'));
     EXPECT_EQ(outcome.kind, OutcomeKind::kRetryLater);
