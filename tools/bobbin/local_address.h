@@ -1,0 +1,31 @@
+// Addresses as people and programs type them, made into envelope addresses.
+//
+// Errors  kInvalidParameter  cannot be an address; the detail says why
+//         kCallFailed        the system does not know who runs this, or what it is called
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/result.h"
+
+namespace bobbin::cli {
+
+// This machine's name, as the domain of local names.
+Result<std::string> HostName();
+
+// "user@hostname" of whoever runs this.
+Result<std::string> DefaultSender();
+
+// "a@x.test", "Amy <a@x.test>, b@x.test", "root" (becomes "root@" + hostname): envelope
+// addresses, at least one, each checked.
+Result<std::vector<std::string>> ParseRecipients(const std::string& text);
+
+// As for one address; "" and "<>" are the null reverse-path (empty).
+Result<std::string> ParseSender(const std::string& text);
+
+// An address out of a header: checked, and given this host's domain when it has none.
+Result<std::string> CompleteAddress(std::string_view address);
+
+}  // namespace bobbin::cli

@@ -1,0 +1,35 @@
+// Submitting a message from standard input: what `bobbin submit` and `sendmail` share.
+//
+// Content     Streamed: the process holds its header section and one piece, never the whole.
+//             `bobbin submit` stores it byte for byte. As sendmail, programs rely on the fields
+//             they leave out being added: Received, and Date, From and Message-ID if missing.
+// Durability  kOk only when the message is durably queued; anything else means that it is not,
+//             but for kTemporary with "unknown" in the text (MAPI: BOBBIN_E_STORE_FAILED).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tools/bobbin/command_line.h"
+
+namespace bobbin::cli {
+
+// As bobbind's setting `store`, so that both fill one queue.
+inline constexpr const char* kDefaultStore = "outgoing";
+
+struct SubmitRequest {
+  std::vector<std::string> recipients;  // As typed: addresses, "Name <address>", comma lists.
+  bool recipients_from_header = false;  // -t: To, Cc and Bcc too.
+  bool sender_given = false;
+  std::string sender;     // Empty or "<>", when given: the null reverse-path.
+  std::string full_name;  // -F.
+  std::string store = kDefaultStore;
+  bool keep = false;  // Goes to Sent Items, else it is deleted when delivered.
+  bool dot_ends = false;
+  bool as_sendmail = false;  // Adds what is missing in the header; prints nothing.
+  bool quiet = false;
+};
+
+ExitCode RunSubmit(const CommandLine& line, const SubmitRequest& request);
+
+}  // namespace bobbin::cli
