@@ -71,6 +71,15 @@ TEST_F(Conformance, C019_SubmitAndUnsentAreSetAfterSubmitMessage) {
   EXPECT_NE(flags & kMsgFlagUnsent, 0);
 }
 
+// C20: UNSENT is set at submit even if the client had cleared it.
+TEST_F(Conformance, C020_UnsentIsSetAtSubmitEvenIfTheClientHadClearedIt) {
+  Message message = NewDraft(Store());
+  ASSERT_TRUE(SetProp(message, Property::Number(pr::kMessageFlags, kMsgFlagRead)));
+  const EntryId id = Must(message.Id());
+  Must(message.SubmitMessage());
+  EXPECT_NE(StoredFlags(Db(), id) & kMsgFlagUnsent, 0U);
+}
+
 // C21: After S_OK of a client's non-resend submit on an uncoupled store every recipient row has
 // PR_RESPONSIBILITY = FALSE.
 TEST_F(Conformance, C021_EveryRecipientIsUnservedAfterSubmitMessage) {
