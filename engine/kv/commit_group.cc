@@ -65,11 +65,11 @@ class WatchedTransaction final : public WriteTransaction {
   }
 
   void StartClosure() { closure_wrote_ = false; }
-  bool closure_wrote() const { return closure_wrote_; }
-  bool wrote() const { return wrote_; }
-  std::size_t bytes() const { return bytes_; }
+  bool ClosureWrote() const { return closure_wrote_; }
+  bool Wrote() const { return wrote_; }
+  std::size_t PutBytes() const { return bytes_; }
   // Why the transaction cannot be committed any more.
-  const std::optional<Error>& broken() const { return broken_; }
+  const std::optional<Error>& Broken() const { return broken_; }
 
  private:
   Result<void> BeforeWrite() {
@@ -140,8 +140,8 @@ class CommitGroup::State {
   }
 
   CommitCounts Counts() const { return {commits_.load(), closures_.load()}; }
-  Faults& faults() { return faults_; }
-  const Faults& faults() const { return faults_; }
+  Faults& ActiveFaults() { return faults_; }
+  const Faults& ActiveFaults() const { return faults_; }
 
  private:
   // False when there is nothing left to do for ever.
@@ -213,7 +213,7 @@ class CommitGroup::State {
                           std::size_t closures_max, std::vector<Request>& batch) {
     for (std::size_t i = 0;; ++i) {
       if (i == batch.size()) {
-        const bool full = i >= closures_max || transaction.bytes() >= options_.bytes_max;
+        const bool full = i >= closures_max || transaction.PutBytes() >= options_.bytes_max;
         if (full || !TakeNext(batch)) return i;
       }
       Request& request = batch[i];
@@ -226,15 +226,15 @@ class CommitGroup::State {
         const TransactionScope scope(this, ScopeKind::kClosure);
         request.result = request.write(transaction);
       }
-      if (transaction.broken() && request.result) {
-        request.result = tl::unexpected<Error>(*transaction.broken());
+      if (transaction.Broken() && request.result) {
+        request.result = tl::unexpected<Error>(*transaction.Broken());
       }
-      if (transaction.broken() || (!request.result && transaction.closure_wrote())) return i;
+      if (transaction.Broken() || (!request.result && transaction.ClosureWrote())) return i;
     }
   }
 
   void Finish(const WatchedTransaction& transaction, std::vector<Request>& batch) {
-    if (!transaction.wrote()) {
+    if (!transaction.Wrote()) {
       backend_.Abort();
       return Answer(batch);
     }
@@ -352,22 +352,22 @@ Result<void> CommitGroup::CheckMayView() const {
 CommitCounts CommitGroup::Counts() const { return state_->Counts(); }
 
 void CommitGroup::FailCommit(std::uint64_t commits, CommitFault fault) {
-  state_->faults().commit_fault = fault;
-  state_->faults().commits = commits;
+  state_->ActiveFaults().commit_fault = fault;
+  state_->ActiveFaults().commits = commits;
 }
 
 void CommitGroup::FailWrite(std::uint64_t writes, ErrorCode code) {
-  state_->faults().write_code = code;
-  state_->faults().writes = writes;
+  state_->ActiveFaults().write_code = code;
+  state_->ActiveFaults().writes = writes;
 }
 
 bool CommitGroup::FaultPending() const {
-  return state_->faults().commits != 0 || state_->faults().writes != 0;
+  return state_->ActiveFaults().commits != 0 || state_->ActiveFaults().writes != 0;
 }
 
 void CommitGroup::ClearFaults() {
-  state_->faults().commits = 0;
-  state_->faults().writes = 0;
+  state_->ActiveFaults().commits = 0;
+  state_->ActiveFaults().writes = 0;
 }
 
 namespace {

@@ -114,7 +114,7 @@ class GroupedEngine : public Engine {
   void UpdateAsync(UpdateFunction write, Completion done, SpaceUse space) override {
     group().UpdateAsync(std::move(write), std::move(done), space);
   }
-  virtual CommitGroup& group() const = 0;
+  virtual CommitGroup& group() const = 0;  // NOLINT(readability-identifier-naming)
 };
 
 }  // namespace bobbin::kv

@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "engine/kv/commit_group.h"
@@ -27,7 +28,9 @@ struct FileIdentity {
   pid_t process;
   dev_t device;
   ino_t inode;
-  friend auto operator<=>(const FileIdentity&, const FileIdentity&) = default;
+  friend bool operator<(const FileIdentity& a, const FileIdentity& b) {
+    return std::tie(a.process, a.device, a.inode) < std::tie(b.process, b.device, b.inode);
+  }
 };
 
 class LmdbBackend final : public CommitBackend {
@@ -82,7 +85,7 @@ class LmdbEngine final : public GroupedEngine {
     return statistics;
   }
 
-  const std::vector<std::string>& tables() const { return tables_; }
+  const std::vector<std::string>& Tables() const { return tables_; }
 
  private:
   const FileIdentity file_;
@@ -203,7 +206,7 @@ Result<std::shared_ptr<Engine>> OpenLmdbEngine(const std::filesystem::path& dire
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
       continue;
     }
-    if (engine->tables() == options.tables) return engine;
+    if (engine->Tables() == options.tables) return engine;
     return Fail(ErrorCode::kInvalidParameter,
                 directory.string() + " is open in this process with other tables");
   }

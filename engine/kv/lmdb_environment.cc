@@ -53,7 +53,7 @@ class OpeningTurn {
   OpeningTurn(const OpeningTurn&) = delete;
   OpeningTurn& operator=(const OpeningTurn&) = delete;
 
-  int code() const { return code_; }
+  int Code() const { return code_; }
 
  private:
   int file_;
@@ -67,7 +67,7 @@ Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::Open(
   std::optional<OpeningTurn> turn;
   if (tables == Tables::kMustExist) {
     turn.emplace(directory);
-    RETURN_IF_ERROR(LmdbResult(turn->code(), "locking " + (directory / "data.mdb").string()));
+    RETURN_IF_ERROR(LmdbResult(turn->Code(), "locking " + (directory / "data.mdb").string()));
   }
   std::unique_ptr<LmdbEnvironment> opened(new LmdbEnvironment());
   opened->directory_ = directory;

@@ -217,7 +217,7 @@ Result<void> LmdbFile::Check() {
     RETURN_IF_ERROR(CheckSystem());
     ASSIGN_OR_RETURN(const Meta meta, ReadNewestMeta());
     RETURN_IF_ERROR(CheckSystem());  // The length, not before what must fit in it.
-    const Result<void> checked = CheckLength(meta);
+    Result<void> checked = CheckLength(meta);
     if (checked || attempt == kAttemptsMax) return checked;
     ASSIGN_OR_RETURN(const Meta again, ReadNewestMeta());
     if (again.transaction == meta.transaction) return checked;

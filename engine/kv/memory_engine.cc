@@ -86,7 +86,7 @@ class MemoryWriteTransaction final : public WriteTransaction {
     return {};
   }
 
-  std::shared_ptr<const Snapshot> snapshot() const { return snapshot_; }
+  std::shared_ptr<const Snapshot> Written() const { return snapshot_; }
 
  private:
   Table& Writable(TableId id) {
@@ -119,7 +119,7 @@ class MemoryBackend final : public CommitBackend {
     return &transaction_.emplace(*current_);  // Only this thread ever changes it.
   }
   Result<void> Commit() override {
-    std::shared_ptr<const Snapshot> next = transaction_->snapshot();
+    std::shared_ptr<const Snapshot> next = transaction_->Written();
     transaction_.reset();
     const std::lock_guard lock(mutex_);
     current_.swap(next);

@@ -15,10 +15,10 @@ enum class ScopeKind : unsigned char { kClosure, kCompletion };
 class TransactionScope {
  public:
   TransactionScope(const void* engine, ScopeKind kind)
-      : engine_(engine), kind_(kind), outer_(innermost_) {
-    innermost_ = this;
+      : engine_(engine), kind_(kind), outer_(innermost) {
+    innermost = this;
   }
-  ~TransactionScope() { innermost_ = outer_; }
+  ~TransactionScope() { innermost = outer_; }
   TransactionScope(const TransactionScope&) = delete;
   TransactionScope& operator=(const TransactionScope&) = delete;
 
@@ -35,13 +35,13 @@ class TransactionScope {
 
  private:
   static bool IsInside(const void* engine, ScopeKind kind) {
-    for (const TransactionScope* scope = innermost_; scope != nullptr; scope = scope->outer_) {
+    for (const TransactionScope* scope = innermost; scope != nullptr; scope = scope->outer_) {
       if (scope->engine_ == engine && scope->kind_ == kind) return true;
     }
     return false;
   }
 
-  static inline thread_local const TransactionScope* innermost_ = nullptr;
+  static inline thread_local const TransactionScope* innermost = nullptr;
 
   const void* engine_;
   ScopeKind kind_;
