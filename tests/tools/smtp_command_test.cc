@@ -95,6 +95,8 @@ TEST(SmtpPath, Utf8NeedsSmtputf8InMail) {
   EXPECT_EQ(Recipient("TO:<\xC3\xBC@x.test>", false), "553 5.6.7");
   EXPECT_EQ(Recipient("TO:<\xC3@x.test>", true), "501 5.1.3");
   EXPECT_EQ(Recipient("TO:<\xED\xA0\x80@x.test>", true), "501 5.1.3") << "a surrogate";
+  EXPECT_EQ(Recipient("TO:<\xC0\xAF@x.test>", true), "501 5.1.3") << "overlong";
+  EXPECT_EQ(Recipient("TO:<\xF5\x80\x80\x80@x.test>", true), "501 5.1.3") << "no such character";
   EXPECT_EQ(Sender("FROM:<\xC3\xBC@x.test> SMTPUTF8"), "<\xC3\xBC@x.test>");
   EXPECT_EQ(Sender("FROM:<\xC3\xBC@x.test>"), "553 5.6.7");
 }

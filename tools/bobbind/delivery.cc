@@ -106,7 +106,7 @@ void LogSpoolerEvent(EventLog& log, const SpoolerEvent& event) {
        {"recipient", event.recipient},
        {"transport", event.transport},
        {"host", event.delivery.remote_host},
-       {"attempts", std::to_string(event.delivery.attempts)},
+       {"attempts", event.recipient.empty() ? "" : std::to_string(event.delivery.attempts)},
        {"reply", reply.code == 0 ? reply.text : std::to_string(reply.code) + " " + reply.text},
        {"detail", event.detail}});
 }

@@ -12,9 +12,11 @@ constexpr std::chrono::seconds kLingerTime{1};
 
 }  // namespace
 
-SmtpConnection::SmtpConnection(asio::ip::tcp::socket socket, SmtpClient client,
-                               SmtpService& service, std::function<void()> on_end)
-    : socket_(std::move(socket)),
+SmtpConnection::SmtpConnection(std::shared_ptr<asio::io_context> io, asio::ip::tcp::socket socket,
+                               SmtpClient client, SmtpService& service,
+                               std::function<void()> on_end)
+    : io_(std::move(io)),
+      socket_(std::move(socket)),
       timer_(socket_.get_executor()),
       service_(service),
       on_end_(std::move(on_end)),

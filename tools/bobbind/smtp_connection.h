@@ -18,6 +18,7 @@
 #define ASIO_STANDALONE
 #endif
 #include <array>
+#include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/steady_timer.hpp>
 #include <functional>
@@ -34,9 +35,9 @@ namespace bobbin::daemon {
 
 class SmtpConnection : public std::enable_shared_from_this<SmtpConnection> {
  public:
-  // `socket` has a strand for its executor. `on_end` is called once, on it.
-  SmtpConnection(asio::ip::tcp::socket socket, SmtpClient client, SmtpService& service,
-                 std::function<void()> on_end);
+  // `socket` has a strand of `io` for its executor. `on_end` is called once, on it.
+  SmtpConnection(std::shared_ptr<asio::io_context> io, asio::ip::tcp::socket socket,
+                 SmtpClient client, SmtpService& service, std::function<void()> on_end);
 
   void Start();
   void Shutdown();  // 421, at once or when the transaction is over.
@@ -66,6 +67,9 @@ class SmtpConnection : public std::enable_shared_from_this<SmtpConnection> {
   void OnSubmitted(Result<void> result);
   void Resume();
 
+  // A completion of the store may still be inside asio when its effect, seen by all others, was
+  // the last thing the listener waited for.
+  const std::shared_ptr<asio::io_context> io_;
   asio::ip::tcp::socket socket_;
   asio::steady_timer timer_;
   SmtpService& service_;

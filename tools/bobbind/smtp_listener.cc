@@ -69,9 +69,9 @@ SmtpListener::SmtpListener(SmtpListenerOptions options, MessageStore store, Even
                .hostname = options_.hostname,
                .log = log,
                .on_store_failed = std::move(on_store_failed)},
-      io_(kThreadCount),
-      work_(asio::make_work_guard(io_)),
-      room_timer_(io_) {}
+      io_(std::make_shared<asio::io_context>(kThreadCount)),
+      work_(asio::make_work_guard(*io_)),
+      room_timer_(asio::make_strand(*io_)) {}
 
 Result<std::unique_ptr<SmtpListener>> SmtpListener::Open(
     SmtpListenerOptions options, MessageStore store, EventLog& log,
@@ -85,13 +85,15 @@ Result<std::unique_ptr<SmtpListener>> SmtpListener::Open(
 }
 
 SmtpListener::~SmtpListener() {
-  io_.stop();
+  // Not stopped, but run dry: handlers that never ran would keep their connection, and it this.
+  Shutdown();
+  work_.reset();
   for (std::thread& thread : threads_) thread.join();
 }
 
 Result<void> SmtpListener::Bind(const std::string& address) {
   ASSIGN_OR_RETURN(const tcp::endpoint endpoint, ParseListenAddress(address));
-  auto acceptor = std::make_unique<Acceptor>(io_);
+  auto acceptor = std::make_unique<Acceptor>(*io_);
   asio::error_code error;
   acceptor->socket.open(endpoint.protocol(), error);
   if (!error) acceptor->socket.set_option(tcp::acceptor::reuse_address(true), error);
@@ -123,12 +125,12 @@ void SmtpListener::Start() {
   MeasureRoom();
   for (const auto& acceptor : acceptors_) Accept(*acceptor);
   for (int i = 0; i < kThreadCount; ++i) {
-    threads_.emplace_back([this]() noexcept { io_.run(); });
+    threads_.emplace_back([this]() noexcept { io_->run(); });
   }
 }
 
 void SmtpListener::Accept(Acceptor& acceptor) {
-  acceptor.socket.async_accept(asio::make_strand(io_),
+  acceptor.socket.async_accept(asio::make_strand(*io_),
                                [this, &acceptor](asio::error_code error, tcp::socket socket) {
                                  OnAccept(acceptor, error, std::move(socket));
                                });
@@ -168,8 +170,8 @@ void SmtpListener::Welcome(tcp::socket socket) {
   }
   // The key is known only when the connection is; the callback runs later, on its strand.
   auto key = std::make_shared<SmtpConnection*>(nullptr);
-  const auto connection =
-      std::make_shared<SmtpConnection>(std::move(socket), std::move(client), service_, [this, key] {
+  const auto connection = std::make_shared<SmtpConnection>(
+      io_, std::move(socket), std::move(client), service_, [this, key] {
         const std::lock_guard guard(mutex_);
         connections_.erase(*key);
       });
@@ -195,6 +197,10 @@ void SmtpListener::MeasureRoom() {
   const std::uint64_t free = error ? UINT64_MAX : space.available;
   const std::uint64_t least = options_.disk_free_bytes_min;
   service_.room_bytes = free > least ? free - least : 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (shutdown_) return;
+  }
   room_timer_.expires_after(kRoomInterval);
   room_timer_.async_wait([this](asio::error_code cancelled) {
     if (!cancelled) MeasureRoom();
@@ -222,6 +228,7 @@ void SmtpListener::Shutdown() {
       acceptor.retry.cancel();
     });
   }
+  asio::post(room_timer_.get_executor(), [this] { room_timer_.cancel(); });
   for (const auto& connection : Connections()) connection->Shutdown();
 }
 

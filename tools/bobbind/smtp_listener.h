@@ -10,7 +10,7 @@
 // Store      When a commit's outcome is unknown, its client is answered 451 and on_store_failed
 //            is called: shut down, and open the database anew.
 // Threads    Two of its own, which never wait for the store; functions may be called from any.
-// Ownership  Borrows the log. Destroy it only when drained, or end the process instead.
+// Ownership  Borrows the log. The destructor waits until it is drained.
 // Errors     kInvalidParameter  an address is malformed
 //            kNetworkError      it cannot be bound; the detail says why and what to do
 #pragma once
@@ -88,7 +88,7 @@ class SmtpListener {
 
   SmtpListenerOptions options_;
   SmtpService service_;
-  asio::io_context io_;
+  const std::shared_ptr<asio::io_context> io_;
   asio::executor_work_guard<asio::io_context::executor_type> work_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   asio::steady_timer room_timer_;
