@@ -189,7 +189,8 @@ Result<void> MessageObject::MergeInto(RowWriter& rows, std::uint32_t save_flags,
       return Fail(force ? ErrorCode::kSubmitted : ErrorCode::kObjectChanged,
                   "the message was submitted through another object");
     }
-    const bool changed = before->sequence != record.sequence;
+    const bool changed =
+        before->sequence != record.sequence || before->revision != record.revision;
     if (changed && !force) {
       return Fail(ErrorCode::kObjectChanged, "the message was saved since it was opened");
     }
@@ -215,11 +216,10 @@ Result<void> MessageObject::MergeInto(RowWriter& rows, std::uint32_t save_flags,
     properties.Set(Property::Bytes(pr::kMessageClass, "IPM"));
   }
   if (stored && logon == Logon::kClient) saved.message_flags &= ~kMsgFlagUnmodified;
-  ++saved.save_count;
   return {};
 }
 
-Result<void> MessageObject::WriteRecord(RowWriter& rows, const MessageRecord& saved,
+Result<void> MessageObject::WriteRecord(RowWriter& rows, MessageRecord& saved,
                                         const std::optional<MessageRecord>& before) const {
   return before ? ReplaceMessage(rows, id, *before, saved) : InsertMessage(rows, id, saved);
 }

@@ -43,7 +43,7 @@ struct MessageObject {
   //   kObjectDeleted, kObjectChanged, kSubmitted
   Result<void> MergeInto(RowWriter& rows, std::uint32_t save_flags, MessageRecord& saved,
                          std::optional<MessageRecord>& before) const;
-  Result<void> WriteRecord(RowWriter& rows, const MessageRecord& saved,
+  Result<void> WriteRecord(RowWriter& rows, MessageRecord& saved,
                            const std::optional<MessageRecord>& before) const;
 
   // After a save committed as `saved`.

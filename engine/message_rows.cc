@@ -53,7 +53,8 @@ Result<void> InsertMessage(RowWriter& rows, MessageId id, const MessageRecord& r
 }
 
 Result<void> ReplaceMessage(RowWriter& rows, MessageId id, const MessageRecord& before,
-                            const MessageRecord& record) {
+                            MessageRecord& record) {
+  record.revision = before.revision + 1;
   const int unread = (IsUnread(record) ? 1 : 0) - (IsUnread(before) ? 1 : 0);
   if (unread != 0) {
     RETURN_IF_ERROR(CountInFolder(rows, record.store, record.folder, 0, unread));
@@ -76,6 +77,7 @@ Result<void> MoveMessage(RowWriter& rows, MessageId id, MessageRecord& record, F
   RETURN_IF_ERROR(rows.Erase(table::kIndex, ContentsKey(record.folder, id)));
   RETURN_IF_ERROR(rows.PutContentsRow(to, id));
   record.folder = to;
+  ++record.revision;
   return rows.PutMessage(id, record);
 }
 

@@ -21,9 +21,10 @@ Result<void> ErasePrefix(RowWriter& rows, kv::TableId table, std::uint64_t id);
 //   kNotFound  the folder is gone, or belongs to another store
 Result<void> InsertMessage(RowWriter& rows, MessageId id, const MessageRecord& record);
 
-// Rewrites `record`, keeping the folder's unread count right. `before` is what is stored.
+// Rewrites `record`, as its next revision, keeping the folder's unread count right. `before` is
+// what is stored.
 Result<void> ReplaceMessage(RowWriter& rows, MessageId id, const MessageRecord& before,
-                            const MessageRecord& record);
+                            MessageRecord& record);
 
 // Removes the message, its recipients and its share of the content.
 Result<void> EraseMessage(RowWriter& rows, MessageId id, const MessageRecord& record);

@@ -200,7 +200,7 @@ Result<MessageRecord> RowReader::DecodeMessage(std::string_view key, std::string
   record.content_body = message->content_body();
   record.content_inline = Text(message->content_inline());
   record.properties = Properties(message->properties());
-  record.save_count = message->save_count();
+  record.revision = message->revision();
   record.sequence = opened.sequence;
   return record;
 }
@@ -392,7 +392,7 @@ Result<void> RowWriter::PutMessage(MessageId id, const MessageRecord& record) {
   message.add_content_body(record.content_body);
   if (!content.IsNull()) message.add_content_inline(content);
   if (!properties.IsNull()) message.add_properties(properties);
-  message.add_save_count(record.save_count);
+  message.add_revision(record.revision);
   builder.Finish(message.Finish());
   return Put(RecordKind::kMessage, table::kMessages, MessageKey(id), Finished(builder));
 }

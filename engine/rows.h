@@ -32,8 +32,10 @@ struct MessageRecord {
   std::uint64_t content_body = 0;
   std::string content_inline;
   PropertyList properties;
-  std::uint32_t save_count = 0;
-  std::uint64_t sequence = 0;  // Of the transaction that wrote it: tells savers apart.
+  // Tell two states of a message apart. The revision is needed beside the sequence, because one
+  // transaction may hold several saves.
+  std::uint32_t revision = 0;
+  std::uint64_t sequence = 0;  // Of the transaction that wrote it.
 
   bool IsSubmitted() const { return (message_flags & kMsgFlagSubmit) != 0; }
 };

@@ -60,7 +60,6 @@ Result<void> CreateReport(RowWriter& rows, const DatabaseState& database, const 
   record.properties = report.properties;
   record.properties.Set(Property::Number(pr::kCreationTime, ToFileTime(now)));
   record.properties.Set(Property::Number(pr::kMessageDeliveryTime, ToFileTime(now)));
-  record.save_count = 1;
   RecipientRow row = MakeSmtpRecipient(report.recipient, kRecipientTo);
   record.recipient_count = 1;
   record.next_recipient_row = 1;
