@@ -49,6 +49,7 @@ Result<Pipe> MakePipe() {
 
 Result<pid_t> Spawn(const std::vector<std::string>& arguments, int input, int output) {
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

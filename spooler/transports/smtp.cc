@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <mutex>
 #include <optional>
 
@@ -15,16 +14,13 @@
 #include "spooler/internet_message.h"
 #include "spooler/reply_text.h"
 #include "spooler/transports/smtp_conversation.h"
+#include "spooler/transports/smtp_transaction.h"
 
 namespace bobbin {
 namespace {
 
-using SteadyClock = std::chrono::steady_clock;
-
-// An answer that is on its way is worth more than a message in doubt.
-constexpr std::chrono::seconds kLastReplyGrace{5};
-// After a refused transaction libcurl says QUIT and waits for an answer nobody needs.
-constexpr std::chrono::seconds kQuitPatience{5};
+using Transaction = SmtpTransaction;
+using Stop = SmtpTransaction::Stop;
 
 struct EasyCleanup {
   void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
@@ -62,122 +58,8 @@ bool IsAscii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0; });
 }
 
-// Why a transaction was stopped by us.
-enum class Stop : std::uint8_t {
-  kNone,
-  kCancelled,
-  kNotMarked,
-  kContent,
-  kNoSmtpUtf8,
-  kNoAuthentication,
-};
-
-// One SMTP transaction: some recipients of one message, and what libcurl calls back about them.
-struct Transaction {
-  OutboundMessage* message = nullptr;
-  std::span<const OutboundRecipient> recipients;
-  SmtpConversation* conversation = nullptr;
-  const std::atomic<bool>* cancelled = nullptr;
-  bool needs_smtputf8 = false;
-  bool needs_authentication = false;
-
-  Stop stop = Stop::kNone;
-  std::string stop_detail;
-  std::string_view piece;  // Of the content, not yet taken by libcurl.
-  bool marked = false;
-  std::optional<SteadyClock::time_point> cancelled_since;
-  std::optional<SteadyClock::time_point> quit_since;
-
-  bool Accepted(std::size_t i) const {
-    const std::vector<Reply>& replies = conversation->RecipientReplies();
-    return i < replies.size() && ReplyClass(replies[i]) == 2;
-  }
-
-  bool MarkAccepted() {
-    if (marked) return true;
-    std::vector<RecipientRowId> rows;
-    for (std::size_t i = 0; i < recipients.size(); ++i) {
-      if (Accepted(i)) rows.push_back(recipients[i].row);
-    }
-    if (auto result = message->MarkInDoubt(rows); !result) {
-      stop = Stop::kNotMarked;
-      stop_detail = ErrorName(result.error().code);
-      return false;
-    }
-    marked = true;
-    return true;
-  }
-};
-
-std::size_t OnRead(char* buffer, std::size_t size, std::size_t count, void* context) {
-  auto& transaction = *static_cast<Transaction*>(context);
-  if (transaction.piece.empty()) {
-    auto piece = transaction.message->Content().Next();
-    if (!piece) {
-      transaction.stop = Stop::kContent;
-      transaction.stop_detail = ErrorName(piece.error().code);
-      return CURL_READFUNC_ABORT;
-    }
-    transaction.piece = *piece;
-  }
-  if (transaction.piece.empty()) {
-    // Returning 0 lets libcurl send the final dot; it may ask again before it does.
-    return transaction.MarkAccepted() ? 0 : CURL_READFUNC_ABORT;
-  }
-  const std::size_t bytes = std::min(size * count, transaction.piece.size());
-  std::memcpy(buffer, transaction.piece.data(), bytes);
-  transaction.piece.remove_prefix(bytes);
-  return bytes;
-}
-
-int OnDebug(CURL* /*handle*/, curl_infotype type, char* data, std::size_t size, void* context) {
-  SmtpConversation& conversation = *static_cast<Transaction*>(context)->conversation;
-  if (type == CURLINFO_HEADER_OUT) conversation.OnCommand({data, size});
-  if (type == CURLINFO_HEADER_IN) conversation.OnReplyLine({data, size});
-  return 0;
-}
-
-// Called after OnDebug with the same line. Returning another size stops the transfer.
-std::size_t OnHeader(char* /*line*/, std::size_t size, std::size_t count, void* context) {
-  auto& transaction = *static_cast<Transaction*>(context);
-  const SmtpConversation& conversation = *transaction.conversation;
-  if (!conversation.MailReply()) return size * count;
-  if (transaction.needs_authentication && !conversation.Authenticated()) {
-    transaction.stop = Stop::kNoAuthentication;
-  } else if (transaction.needs_smtputf8 && !conversation.SmtpUtf8Announced()) {
-    transaction.stop = Stop::kNoSmtpUtf8;
-  }
-  return transaction.stop == Stop::kNone ? size * count : 0;
-}
-
-// Called at least once a second. Returning another value than 0 stops the transfer.
-int OnProgress(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-  auto& transaction = *static_cast<Transaction*>(context);
-  const SteadyClock::time_point now = SteadyClock::now();
-  if (transaction.conversation->QuitSent()) {
-    if (!transaction.quit_since) transaction.quit_since = now;
-    return now - *transaction.quit_since < kQuitPatience ? 0 : 1;
-  }
-  if (!transaction.cancelled->load()) return 0;
-  if (!transaction.cancelled_since) transaction.cancelled_since = now;
-  if (transaction.marked && now - *transaction.cancelled_since < kLastReplyGrace) return 0;
-  transaction.stop = Stop::kCancelled;
-  return 1;
-}
-
 Reply LocalReply(std::string enhanced_code, std::string text) {
   return {0, std::move(enhanced_code), std::move(text)};
-}
-
-RecipientOutcome ByReply(const Reply& reply) {
-  switch (ReplyClass(reply)) {
-    case 2:
-      return {OutcomeKind::kDelivered, reply, {}};
-    case 5:
-      return {OutcomeKind::kFailed, reply, {}};
-    default:
-      return {OutcomeKind::kRetryLater, reply, {}};
-  }
 }
 
 class SmtpTransport final : public TransportProvider {
@@ -219,7 +101,6 @@ class SmtpTransport final : public TransportProvider {
   void RefuseBadAddresses(Attempt& attempt) const;
   std::optional<SubmitResult> Transact(Attempt& attempt, std::size_t count);
   SubmitResult Unavailable(const Transaction& transaction, CURLcode code) const;
-  RecipientOutcome Outcome(const Transaction& transaction, std::size_t i, CURLcode code) const;
   std::string RemoteHost() const;
   std::string Trouble(CURLcode code) const;
 
@@ -269,16 +150,7 @@ void SmtpTransport::SetOptions(Transaction& transaction, const List& recipients)
   if (!reverse_path.empty()) set(CURLOPT_MAIL_FROM, reverse_path.c_str());  // Else "<>".
   set(CURLOPT_MAIL_RCPT, recipients.get());
   set(CURLOPT_MAIL_RCPT_ALLLOWFAILS, 1L);
-  set(CURLOPT_READFUNCTION, &OnRead);
-  set(CURLOPT_READDATA, static_cast<void*>(&transaction));
-  set(CURLOPT_HEADERFUNCTION, &OnHeader);
-  set(CURLOPT_HEADERDATA, static_cast<void*>(&transaction));
-  set(CURLOPT_VERBOSE, 1L);
-  set(CURLOPT_DEBUGFUNCTION, &OnDebug);
-  set(CURLOPT_DEBUGDATA, static_cast<void*>(&transaction));
-  set(CURLOPT_NOPROGRESS, 0L);
-  set(CURLOPT_XFERINFOFUNCTION, &OnProgress);
-  set(CURLOPT_XFERINFODATA, static_cast<void*>(&transaction));
+  transaction.Attach(handle);
   set(CURLOPT_ERRORBUFFER, error_);
 }
 
@@ -406,7 +278,7 @@ std::optional<SubmitResult> SmtpTransport::Transact(Attempt& attempt, std::size_
     return Unavailable(transaction, code);
   }
   for (std::size_t i = 0; i < count; ++i) {
-    attempt.Settle(attempt.waiting[i], Outcome(transaction, i, code), RemoteHost());
+    attempt.Settle(attempt.waiting[i], transaction.Outcome(i, code, Trouble(code)), RemoteHost());
   }
   attempt.waiting.erase(attempt.waiting.begin(),
                         attempt.waiting.begin() + static_cast<std::ptrdiff_t>(count));
@@ -430,52 +302,6 @@ SubmitResult SmtpTransport::Unavailable(const Transaction& transaction, CURLcode
                        fmt::format("no session with {}: {}", settings_.host_port, Trouble(code)));
   }
   return {SubmitStatus::kUnavailable, std::move(reply), RemoteHost(), {}};
-}
-
-// What became of recipient `i` of a transaction in which MAIL was answered.
-RecipientOutcome SmtpTransport::Outcome(const Transaction& transaction, std::size_t i,
-                                        CURLcode code) const {
-  const auto later = [](std::string enhanced_code, std::string text) {
-    return RecipientOutcome{
-        OutcomeKind::kRetryLater, LocalReply(std::move(enhanced_code), std::move(text)), {}};
-  };
-  const SmtpConversation& said = conversation_;
-  if (ReplyClass(*said.MailReply()) != 2) return ByReply(*said.MailReply());
-  if (i >= said.RecipientReplies().size()) {
-    return later("4.4.2", "the connection was lost before this recipient: " + Trouble(code));
-  }
-  if (!transaction.Accepted(i)) return ByReply(said.RecipientReplies()[i]);
-  if (!said.DataReply()) {
-    return later("4.4.2", "the connection was lost before the content: " + Trouble(code));
-  }
-  if (said.DataReply()->code != 354) {
-    // A positive reply here takes nothing over: there was no content yet.
-    const RecipientOutcome outcome = ByReply(*said.DataReply());
-    return outcome.kind == OutcomeKind::kDelivered
-               ? later("4.5.0", "the server answered DATA with a code other than 354")
-               : outcome;
-  }
-  if (said.FinalReply() && transaction.marked) {
-    const RecipientOutcome outcome = ByReply(*said.FinalReply());
-    const bool definite = ReplyClass(*said.FinalReply()) != 3;
-    return definite ? outcome : RecipientOutcome{OutcomeKind::kInDoubt, outcome.reply, {}};
-  }
-  if (transaction.stop == Stop::kNotMarked) {
-    return later("4.3.0",
-                 "stopped before the end of the content: the attempt could not be "
-                 "recorded (" +
-                     transaction.stop_detail + ")");
-  }
-  if (transaction.stop == Stop::kContent) {
-    return later("4.3.0", "the stored content could not be read (" + transaction.stop_detail + ")");
-  }
-  // A failed send means that the end of the content has not left this machine.
-  if (!transaction.marked || code == CURLE_SEND_ERROR) {
-    return later("4.4.2", "the connection was lost while the content was sent: " + Trouble(code));
-  }
-  return {OutcomeKind::kInDoubt,
-          LocalReply("4.4.2", "no answer after the end of the content: " + Trouble(code)),
-          {}};
 }
 
 std::string SmtpTransport::Trouble(CURLcode code) const {
