@@ -26,15 +26,40 @@ class FileDescriptor {
   FileDescriptor(FileDescriptor&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
   FileDescriptor& operator=(FileDescriptor&&) = delete;
   ~FileDescriptor() {
-    if (file_ < 0) return;
-    // Closing is not enough: the mapping keeps the open file, and with it the lock, alive.
-    flock(file_, LOCK_UN);
-    close(file_);
+    if (file_ >= 0) close(file_);
   }
   int Get() const { return file_; }
 
  private:
   int file_;
+};
+
+bool HasName(const FileDescriptor& file) {
+  struct stat status {};
+  return fstat(file.Get(), &status) == 0 && status.st_nlink > 0;
+}
+
+// A segment for as long as this process has it open. A shared flock says so to the others; it
+// goes with the process, however that ends. Who has it alone may begin the segment or remove it.
+class OpenSegment {
+ public:
+  OpenSegment(std::string name, FileDescriptor file, LockSegment* memory)
+      : name_(std::move(name)), file_(std::move(file)), memory_(memory), process_(getpid()) {}
+  OpenSegment(const OpenSegment&) = delete;
+  OpenSegment& operator=(const OpenSegment&) = delete;
+  ~OpenSegment() {
+    munmap(memory_, sizeof(LockSegment));
+    // A forked child has the same flock as its parent, and would take it from it.
+    if (getpid() != process_) return;
+    const bool last = flock(file_.Get(), LOCK_EX | LOCK_NB) == 0;
+    if (last && HasName(file_)) shm_unlink(name_.c_str());
+  }
+
+ private:
+  std::string name_;
+  FileDescriptor file_;
+  LockSegment* memory_;
+  pid_t process_;
 };
 
 tl::unexpected<Error> FailSegment(const std::string& name, const char* what, int error_number) {
@@ -58,33 +83,16 @@ Result<FileDescriptor> OpenOrCreate(const std::string& name) {
   }
 }
 
-// Opened, and locked against other openers until it is closed.
-Result<FileDescriptor> OpenLocked(const std::string& name) {
-  for (;;) {
-    ASSIGN_OR_RETURN(FileDescriptor file, OpenOrCreate(name));
-    while (flock(file.Get(), LOCK_EX) != 0) {
-      if (errno != EINTR) return FailSegment(name, "flock", errno);
-    }
-    struct stat status {};
-    if (fstat(file.Get(), &status) != 0) return FailSegment(name, "stat", errno);
-    if (status.st_nlink > 0) return file;
-    // It was removed between the two calls; whoever comes next would not find this one.
-  }
-}
-
-Result<std::shared_ptr<LockSegment>> Map(const std::string& name, const FileDescriptor& file) {
+Result<LockSegment*> Map(const std::string& name, const FileDescriptor& file) {
   void* const memory =
       mmap(nullptr, sizeof(LockSegment), PROT_READ | PROT_WRITE, MAP_SHARED, file.Get(), 0);
   if (memory == MAP_FAILED) return FailSegment(name, "map", errno);
-  return std::shared_ptr<LockSegment>(static_cast<LockSegment*>(memory), [](LockSegment* segment) {
-    munmap(segment, sizeof(LockSegment));
-  });
+  return static_cast<LockSegment*>(memory);
 }
 
-Result<std::shared_ptr<LockSegment>> Initialise(const std::string& name,
-                                                const FileDescriptor& file) {
+Result<void> Initialise(const std::string& name, const FileDescriptor& file) {
   // All of the memory now: a page that cannot be had later would be a SIGBUS. Empty first, so
-  // that nothing is left of an initialisation that was killed.
+  // that nothing is left of processes that were all killed.
   if (ftruncate(file.Get(), 0) != 0) return FailSegment(name, "truncate", errno);
   int error = 0;
   do {
@@ -92,18 +100,47 @@ Result<std::shared_ptr<LockSegment>> Initialise(const std::string& name,
   } while (error == EINTR);
   if (error != 0) return FailSegment(name, "allocate", error);
 
-  ASSIGN_OR_RETURN(std::shared_ptr<LockSegment> segment, Map(name, file));
+  ASSIGN_OR_RETURN(LockSegment* const segment, Map(name, file));
   pthread_mutexattr_t attributes;
   pthread_mutexattr_init(&attributes);
   pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
   pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
   error = pthread_mutex_init(&segment->mutex, &attributes);
   pthread_mutexattr_destroy(&attributes);
-  if (error != 0) return FailSegment(name, "mutex", error);
   segment->layout = kLockSegmentLayout;
   segment->size_bytes = sizeof(LockSegment);
-  segment->magic.store(kLockSegmentMagic);
-  return segment;
+  if (error == 0) segment->magic.store(kLockSegmentMagic);
+  munmap(segment, sizeof(LockSegment));
+  if (error != 0) return FailSegment(name, "mutex", error);
+  return {};
+}
+
+// Makes `file` this process's, beginning the segment anew if no other has it open. False: look
+// again, it was removed, or whoever began it was killed before the end.
+Result<bool> Join(const std::string& name, const FileDescriptor& file) {
+  if (flock(file.Get(), LOCK_EX | LOCK_NB) == 0) {
+    RETURN_IF_ERROR(Initialise(name, file));
+  } else if (errno != EWOULDBLOCK && errno != EINTR) {
+    return FailSegment(name, "flock", errno);
+  }
+  while (flock(file.Get(), LOCK_SH) != 0) {
+    if (errno != EINTR) return FailSegment(name, "flock", errno);
+  }
+  if (!HasName(file)) return false;
+  struct {
+    std::uint64_t magic;
+    std::uint32_t layout;
+    std::uint32_t size_bytes;
+  } start{};
+  if (pread(file.Get(), &start, sizeof(start), 0) < 0) return FailSegment(name, "read", errno);
+  if (start.magic == 0) return false;
+  if (start.magic != kLockSegmentMagic || start.layout != kLockSegmentLayout ||
+      start.size_bytes != sizeof(LockSegment)) {
+    return Fail(ErrorCode::kVersion, "shared memory " + name +
+                                         " (a file in /dev/shm) is in use by another version of "
+                                         "Bobbin; stop every process of this database");
+  }
+  return true;
 }
 
 std::uint32_t HomeOf(std::uint64_t message) {
@@ -137,23 +174,14 @@ std::string LockSegmentName(const DatabaseId& database) {
 
 Result<std::shared_ptr<LockSegment>> OpenLockSegment(const DatabaseId& database) {
   const std::string name = LockSegmentName(database);
-  ASSIGN_OR_RETURN(const FileDescriptor file, OpenLocked(name));
-  struct {
-    std::uint64_t magic;
-    std::uint32_t layout;
-    std::uint32_t size_bytes;
-  } start{};
-  const ssize_t bytes = pread(file.Get(), &start, sizeof(start), 0);
-  if (bytes < 0) return FailSegment(name, "read", errno);
-  if (start.magic == 0) return Initialise(name, file);
-  if (start.magic != kLockSegmentMagic || start.layout != kLockSegmentLayout ||
-      start.size_bytes != sizeof(LockSegment)) {
-    return Fail(ErrorCode::kVersion,
-                "shared memory " + name +
-                    " (a file in /dev/shm) is in use by another version of "
-                    "Bobbin; stop every process of this database, then remove that file");
+  for (;;) {
+    ASSIGN_OR_RETURN(FileDescriptor file, OpenOrCreate(name));
+    ASSIGN_OR_RETURN(const bool joined, Join(name, file));
+    if (!joined) continue;
+    ASSIGN_OR_RETURN(LockSegment* const memory, Map(name, file));
+    auto open = std::make_shared<OpenSegment>(name, std::move(file), memory);
+    return std::shared_ptr<LockSegment>(std::move(open), memory);
   }
-  return Map(name, file);
 }
 
 SegmentGuard::SegmentGuard(LockSegment& segment) : segment_(segment) {

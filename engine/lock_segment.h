@@ -71,10 +71,10 @@ static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
 // "/bobbin-" and the database's id in hexadecimal, as shm_open takes it.
 std::string LockSegmentName(const DatabaseId& database);
 
-// Maps the segment; creates and initialises it when there is none, or when whoever began to was
-// killed. The mapping is shared with forked children and ends with the last pointer to it.
+// Maps the segment. The first process to open it begins it anew, whatever killed ones have left;
+// the last one to close it removes it. Forked children share the mapping, but do not count.
 //   kDiskError  it cannot be opened, given memory or mapped
-//   kVersion    it has another layout
+//   kVersion    another process has it open in another layout
 Result<std::shared_ptr<LockSegment>> OpenLockSegment(const DatabaseId& database);
 
 // Keeps every other thread of every process out. Everything below is called under it.

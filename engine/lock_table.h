@@ -80,12 +80,13 @@ struct VolatileState {
   std::unique_ptr<QueueSignal> signal;
 };
 
-// Opens the segment of `database`, creating it when this is the first process.
-// A segment of another layout (an older Bobbin still running) is kVersion.
+// Opens the segment of `database`, creating it when this is the first process. It goes with the
+// last process that closes it; one left by processes that were all killed is begun anew.
+//   kVersion  a running process has it open in another layout (an older Bobbin)
 Result<VolatileState> OpenVolatileState(const DatabaseId& database);
 
-// Removes the segment; for tests and for databases that are deleted. Processes
-// that have it mapped keep their view.
+// Removes a segment that killed processes have left, or one under living processes: those keep
+// it, but whoever opens it later gets another. For tests and for databases that are deleted.
 void RemoveVolatileState(const DatabaseId& database);
 
 }  // namespace bobbin

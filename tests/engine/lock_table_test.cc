@@ -14,16 +14,20 @@
 #include <rapidcheck/gtest.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
@@ -77,6 +81,19 @@ class Child {
   void WaitForEnd() const {
     siginfo_t info;
     while (waitid(P_PID, static_cast<id_t>(process_), &info, WEXITED | WNOWAIT) != 0) {
+    }
+  }
+  // Waits until the child sleeps in this system call. False: the kernel does not show that.
+  bool WaitUntilIn(long system_call) const {
+    const std::string path = "/proc/" + std::to_string(process_) + "/syscall";
+    const std::string wanted = std::to_string(system_call) + " ";
+    for (;; sched_yield()) {
+      std::array<char, 16> text{};
+      const int file = open(path.c_str(), O_RDONLY);
+      const ssize_t bytes = read(file, text.data(), text.size() - 1);
+      close(file);
+      if (bytes <= 0) return false;
+      if (std::string_view(text.data()).starts_with(wanted)) return true;
     }
   }
   pid_t Process() const { return process_; }
@@ -516,23 +533,99 @@ TEST_F(LockTableTest, AKilledInitialisationIsBegunAgain) {
   EXPECT_EQ(Lock(state, 1, state.locks->OpenSession().value()), Outcome::kAcquired);
 }
 
-TEST_F(LockTableTest, ASegmentOfAnotherLayoutIsLeftAlone) {
-  ASSERT_TRUE(OpenVolatileState(database_));
+TEST_F(LockTableTest, ASegmentOfAnotherLayoutIsLeftAloneWhileItIsOpen) {
+  std::optional<VolatileState> older = Open();
   ++Segment()->layout;
   const auto refused = OpenVolatileState(database_);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kVersion);
   EXPECT_THAT(refused.error().detail, testing::HasSubstr(LockSegmentName(database_)));
+  older.reset();
+  EXPECT_TRUE(OpenVolatileState(database_));
+}
+
+TEST_F(LockTableTest, TheLastToCloseRemovesTheSegment) {
+  std::optional<VolatileState> first = Open();
+  std::optional<VolatileState> second = Open();
+  second.reset();
+  EXPECT_EQ(access(SegmentFile().c_str(), F_OK), 0);
+  first.reset();
+  EXPECT_NE(access(SegmentFile().c_str(), F_OK), 0);
+}
+
+TEST_F(LockTableTest, AForkedChildThatClosesTakesNothingFromItsParent) {
+  std::optional<VolatileState> state = Open();
+  Lock(*state, 7, state->locks->OpenSession().value());
+  const Child child([&](const Child::Report& report) {
+    state.reset();
+    report('C');
+  });
+  ASSERT_EQ(child.NextReport(), 'C');
+  child.WaitForEnd();
+  EXPECT_TRUE(Open().locks->Holder(MessageId{7}));
+}
+
+// A segment that is removed under one who is about to use it would give a lock two owners. Here
+// the test is the last to close it, and is slow at that.
+TEST_F(LockTableTest, ASegmentRemovedWhileAnotherOpensItIsNotUsed) {
+  const std::string begun = SegmentFile() + "-begun";
+  {
+    const VolatileState state = Open();
+    std::filesystem::copy_file(SegmentFile(), begun);
+  }
+  std::filesystem::rename(begun, SegmentFile());
+  const int file = open(SegmentFile().c_str(), O_RDWR);
+  ASSERT_EQ(flock(file, LOCK_EX), 0);
+  const Child child(Holding(7));
+  const bool waited = child.WaitUntilIn(SYS_flock);
+  RemoveVolatileState(database_);
+  flock(file, LOCK_UN);  // The child has it, too, so closing would not do.
+  close(file);
+  ASSERT_EQ(child.NextReport(), 'L');
+  if (!waited) GTEST_SKIP() << "no /proc/<id>/syscall here";
+  const VolatileState state = Open();
+  EXPECT_EQ(Lock(state, 7, state.locks->OpenSession().value()), Outcome::kHeldByOther);
+}
+
+TEST_F(LockTableTest, OpeningAndClosingAtTheSameTimeKeepsOneOwner) {
+  struct Owners {
+    std::atomic<int> now;
+    std::atomic<int> most;
+  };
+  const Shared<Owners> owners;
+  std::vector<std::unique_ptr<Child>> children;
+  for (int i = 0; i < 2; ++i) {  // More would keep it open nearly all the time.
+    children.push_back(std::make_unique<Child>([&](const Child::Report& report) {
+      for (int round = 0; round < 300; ++round) {
+        const VolatileState state = Open();
+        const LockSession session = state.locks->OpenSession().value();
+        while (Lock(state, 7, session) != Outcome::kAcquired) sched_yield();
+        const int now = ++owners->now;
+        sched_yield();
+        if (now > owners->most.load()) owners->most.store(now);
+        --owners->now;
+        state.locks->Unlock(MessageId{7}, session);
+      }
+      report('D');
+    }));
+  }
+  for (const auto& child : children) EXPECT_EQ(child->NextReport(), 'D');
+  EXPECT_EQ(owners->most.load(), 1);
+  for (const auto& child : children) child->WaitForEnd();
+  EXPECT_NE(access(SegmentFile().c_str(), F_OK), 0);
 }
 
 TEST_F(LockTableTest, ARemovedSegmentIsGone) {
-  const VolatileState state = Open();
-  Lock(state, 7, state.locks->OpenSession().value());
+  std::optional<VolatileState> state = Open();
+  Lock(*state, 7, state->locks->OpenSession().value());
   EXPECT_EQ(access(SegmentFile().c_str(), F_OK), 0);
   RemoveVolatileState(database_);
   EXPECT_NE(access(SegmentFile().c_str(), F_OK), 0);
-  EXPECT_EQ(state.locks->Count(), 1U);   // Who has it mapped keeps it.
-  EXPECT_EQ(Open().locks->Count(), 0U);  // Who comes now gets a new one.
+  EXPECT_EQ(state->locks->Count(), 1U);  // Who has it mapped keeps it.
+  const VolatileState next = Open();
+  EXPECT_EQ(next.locks->Count(), 0U);  // Who comes now gets a new one,
+  state.reset();
+  EXPECT_EQ(access(SegmentFile().c_str(), F_OK), 0);  // which is not the first one's to remove.
 }
 
 using QueueSignalTest = LockTableTest;
@@ -563,18 +656,7 @@ TEST_F(QueueSignalTest, RaiseWakesASleeper) {
     own.signal->Wait(own.signal->Current(), kNever);
     report('C');
   });
-  char process_state = ' ';
-  const std::string wait_channel = "/proc/" + std::to_string(child.Process()) + "/syscall";
-  while (process_state != 'F') {  // The number of futex(2) is 202 on x86-64 and 98 on arm64.
-    sched_yield();
-    std::array<char, 8> text{};
-    const int file = open(wait_channel.c_str(), O_RDONLY);
-    if (file < 0) GTEST_SKIP() << "this kernel does not show what a process waits in";
-    (void)!read(file, text.data(), text.size() - 1);
-    close(file);
-    const std::string_view call(text.data());
-    if (call.starts_with("202 ") || call.starts_with("98 ")) process_state = 'F';
-  }
+  if (!child.WaitUntilIn(SYS_futex)) GTEST_SKIP() << "no /proc/<id>/syscall here";
   state.signal->Raise();
   EXPECT_EQ(child.NextReport(), 'C');
 }
