@@ -130,10 +130,10 @@ TEST(NonDeliveryReport, HasOnlyCrlfAndNoLineIsTooLong) {
 
 TEST(NonDeliveryReport, EmbedsTheOriginalByteForByte) {
   ReportRequest request = Request();
-  request.original = std::string("Subject: x\r\n\r\nnul \0 and --=_bobbin-334B46-0\r\n", 44);
+  request.original = std::string("Subject: x\r\n\r\nnul \0 and --=_bobbin-334b46-0\r\n", 44);
   const std::string report = RenderNonDeliveryReport(request);
   EXPECT_THAT(report, HasSubstr(request.original));
-  EXPECT_THAT(report, HasSubstr("boundary=\"=_bobbin-334B46-1\""));
+  EXPECT_THAT(report, HasSubstr("boundary=\"=_bobbin-334b46-1\""));
   request.original_is_headers_only = true;
   EXPECT_THAT(PythonReads(RenderNonDeliveryReport(request)), HasSubstr("text/rfc822-headers"));
 }
