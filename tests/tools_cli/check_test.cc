@@ -44,7 +44,7 @@ TEST_F(CheckTest, AWholeDatabaseIsClean) {
   EXPECT_EQ(run.err, "") << "progress is for terminals";
   const auto objects = ParseLines(Bobbin({"check", "--json"}).out);
   ASSERT_EQ(objects.size(), 1U);
-  EXPECT_THAT(objects[0], HasTheFieldsOf("summary"));
+  ASSERT_THAT(objects[0], HasTheFieldsOf("summary"));
   EXPECT_EQ(objects[0]["messages"], 1);
   EXPECT_EQ(objects[0]["findings"], 0);
 }
@@ -57,9 +57,9 @@ TEST_F(CheckTest, DamageIsFoundWithExit1AndNamesTableAndKey) {
   EXPECT_THAT(run.out, HasSubstr("messages"));
   const auto objects = ParseLines(Bobbin({"check", "--json"}).out);
   ASSERT_GE(objects.size(), 2U);
-  EXPECT_THAT(objects.front(), HasTheFieldsOf("finding"));
+  ASSERT_THAT(objects.front(), HasTheFieldsOf("finding"));
   EXPECT_EQ(objects.front()["table"], "messages");
-  EXPECT_THAT(objects.back(), HasTheFieldsOf("summary"));
+  ASSERT_THAT(objects.back(), HasTheFieldsOf("summary"));
   EXPECT_EQ(objects.back()["findings"], objects.size() - 1);
 }
 

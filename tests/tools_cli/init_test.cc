@@ -48,7 +48,7 @@ TEST_F(InitTest, ADirectoryWithOtherThingsInItIsLeftAloneWithExit73) {
 TEST_F(InitTest, JsonHasTheDocumentedFields) {
   const auto objects = ParseLines(Bobbin({"init", "--json"}).out);
   ASSERT_EQ(objects.size(), 1U);
-  EXPECT_THAT(objects[0], HasTheFieldsOf("init"));
+  ASSERT_THAT(objects[0], HasTheFieldsOf("init"));
 }
 
 TEST_F(InitTest, WithoutOptionAndVariableTheDatabaseIsData) {

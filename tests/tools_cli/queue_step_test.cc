@@ -66,7 +66,7 @@ TEST_F(QueueStepTest, EveryIdIsAnsweredAndTheFirstFailureIsTheExitCode) {
   EXPECT_EQ(run.exit_code, 66);
   const auto answers = ParseLines(run.out);
   ASSERT_EQ(answers.size(), 4U);
-  EXPECT_THAT(answers, testing::Each(HasTheFieldsOf("step")));
+  ASSERT_THAT(answers, testing::Each(HasTheFieldsOf("step")));
   EXPECT_EQ(answers[0]["ok"], true);
   EXPECT_EQ(answers[0]["error"], nullptr);
   EXPECT_EQ(answers[1]["error"], "MAPI_E_NOT_IN_QUEUE");

@@ -68,7 +68,7 @@ TEST_F(QueueTest, JsonHasTheDocumentedFieldsInSubmitOrder) {
   const std::string second = Submit("Subject: =?utf-8?q?T=C3=A9?=\n\nHello\n", {"c@x.test"});
   const auto rows = ParseLines(Bobbin({"queue", "list", "--json"}).out);
   ASSERT_EQ(rows.size(), 2U);
-  EXPECT_THAT(rows, testing::Each(HasTheFieldsOf("queue list")));
+  ASSERT_THAT(rows, testing::Each(HasTheFieldsOf("queue list")));
   EXPECT_EQ(rows[0]["queue_id"], first);
   EXPECT_EQ(rows[1]["queue_id"], second);
   EXPECT_EQ(rows[1]["subject"], "T\xC3\xA9");
@@ -133,8 +133,8 @@ TEST_F(QueueTest, ShowTellsTheTruthAboutEveryRecipient) {
   EXPECT_EQ(shown["state"], "waiting");
   const auto& recipients = shown["recipients"];
   ASSERT_EQ(recipients.size(), 2U);
-  EXPECT_THAT(recipients[0], HasTheFieldsOf("recipient"));
-  EXPECT_THAT(recipients[1]["last_reply"], HasTheFieldsOf("last_reply"));
+  ASSERT_THAT(recipients[0], HasTheFieldsOf("recipient"));
+  ASSERT_THAT(recipients[1]["last_reply"], HasTheFieldsOf("last_reply"));
   EXPECT_EQ(recipients[0]["state"], "delivered");
   EXPECT_EQ(recipients[0]["responsibility"], true);
   EXPECT_EQ(recipients[1]["attempts"], 1);
@@ -189,7 +189,7 @@ TEST_F(QueueTest, StatCountsTheQueue) {
   ASSERT_EQ(Bobbin({"hold", Submit(kMessage)}).exit_code, 0);
   const auto objects = ParseLines(Bobbin({"stat", "--json"}).out);
   ASSERT_EQ(objects.size(), 1U);
-  EXPECT_THAT(objects[0], HasTheFieldsOf("stat"));
+  ASSERT_THAT(objects[0], HasTheFieldsOf("stat"));
   EXPECT_EQ(objects[0]["queued"], 2);
   EXPECT_EQ(objects[0]["held"], 1);
   EXPECT_EQ(objects[0]["database_id"].get<std::string>().size(), 32U);

@@ -34,7 +34,7 @@ TEST_F(SubmitTest, PrintsTheQueueIdOfAQueuedMessage) {
 TEST_F(SubmitTest, JsonHasTheDocumentedFieldsAndQuietPrintsNothing) {
   const auto objects = ParseLines(Bobbin({"submit", "--json", "b@x.test"}, File(kMessage)).out);
   ASSERT_EQ(objects.size(), 1U);
-  EXPECT_THAT(objects[0], HasTheFieldsOf("submit"));
+  ASSERT_THAT(objects[0], HasTheFieldsOf("submit"));
   const Ended quiet = Bobbin({"submit", "-q", "b@x.test"}, File(kMessage));
   EXPECT_EQ(quiet.exit_code, 0);
   EXPECT_EQ(quiet.out, "");
