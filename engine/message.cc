@@ -189,8 +189,7 @@ Result<void> MessageObject::MergeInto(RowWriter& rows, std::uint32_t save_flags,
       return Fail(force ? ErrorCode::kSubmitted : ErrorCode::kObjectChanged,
                   "the message was submitted through another object");
     }
-    const bool changed =
-        before->sequence != record.sequence || before->revision != record.revision;
+    const bool changed = before->sequence != record.sequence || before->revision != record.revision;
     if (changed && !force) {
       return Fail(ErrorCode::kObjectChanged, "the message was saved since it was opened");
     }

@@ -253,6 +253,7 @@ class Check {
         if (child == folders_.end() || child->second.parent.value != container) {
           Find("index", ToHex(key), "the row names a folder that is not there");
         }
+        ++listed_folders_[container];
         return true;
       }
       ASSIGN_OR_RETURN(const auto record, Look(rows_.Message(MessageId{target})));
@@ -325,7 +326,7 @@ class Check {
     for (const auto& [id, folder] : folders_) {
       const FolderCounts& counts = expected_[id];
       if (counts.contents != folder.content_count || counts.unread != folder.content_unread ||
-          counts.folders != folder.folder_count) {
+          counts.folders != folder.folder_count || listed_folders_[id] != folder.folder_count) {
         Find("folders", ToHex(Key8(id)),
              "the counters of folder " + folder.name + " do not agree with its contents");
       }
@@ -337,6 +338,7 @@ class Check {
   CountersRecord counters_;
   std::unordered_map<std::uint64_t, FolderRecord> folders_;
   std::unordered_map<std::uint64_t, FolderCounts> expected_;
+  std::unordered_map<std::uint64_t, std::uint32_t> listed_folders_;  // Rows 'f' of the index.
   std::unordered_map<std::uint64_t, std::uint32_t> body_references_;
   std::vector<std::uint64_t> damaged_messages_;  // Ascending, as the walk finds them.
   std::vector<std::uint64_t> written_ahead_;

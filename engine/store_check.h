@@ -1,11 +1,12 @@
 // CheckStore: every record opens, and every invariant of the submission tables holds.
 //
-//   messages      the record verifies; its folder and store exist; SUBMIT set <=> a queue row
-//   queue, due    one row each per queued message, naming each other
-//   recipients    exactly recipient_count rows, none of a message that is gone; TRUE <=> a final
-//   state bodies        head and chunks complete; references = messages that name it; the rest
-//   abandoned folders       counters equal the rows; every contents row has its message and the
-//   reverse counters      above every identifier and sequence in use
+//   messages    the record verifies; its folder and store exist; SUBMIT set <=> a queue row
+//   queue, due  one row each per queued message, naming each other
+//   recipients  exactly recipient_count rows, none of a message that is gone; a final state has
+//               responsibility TRUE
+//   bodies      head and chunks complete; references = messages that name it, or abandoned
+//   folders     counters equal the rows; every contents row has its message and the reverse
+//   counters    above every identifier and sequence in use
 //
 // Durability  Reads one snapshot, changes nothing.   Threads, processes  Any number.
 #pragma once

@@ -106,12 +106,22 @@ std::string RemoteName(std::string_view remote_host) {
   return Escaped(PrintableLine(remote_host.substr(0, bracket), 255));
 }
 
+// Who a report is about: the address, or for a recipient that has none the name it was given.
+std::string NameOf(const RecipientRow& row) {
+  return PrintableLine(row.EmailAddress().empty() ? row.DisplayName() : row.EmailAddress(), 400);
+}
+
+std::string_view AddressTypeOf(const RecipientRow& row, std::string_view name) {
+  if (row.EmailAddress().empty() || row.AddressType() != "SMTP") return "unknown";
+  return IsAscii(name) ? "rfc822" : "utf-8";
+}
+
 std::string RecipientGroup(const RecipientRow& row) {
   const RecipientDelivery& delivery = row.delivery;
-  const std::string address = PrintableLine(row.EmailAddress(), 400);
+  const std::string address = NameOf(row);
   std::string group =
       fmt::format("\r\nFinal-Recipient: {}; {}\r\nAction: failed\r\nStatus: {}\r\n",
-                  IsAscii(address) ? "rfc822" : "utf-8", Escaped(address), Status(delivery));
+                  AddressTypeOf(row, address), Escaped(address), Status(delivery));
   if (const std::string name = RemoteName(delivery.remote_host); !name.empty()) {
     group += fmt::format("Remote-MTA: dns; {}\r\n", name);
   }
@@ -169,7 +179,7 @@ std::string Explanation(const ReportRequest& request) {
     text += "Queue id: " + PrintableLine(request.queue_id, 64) + "\r\n";
   }
   for (const RecipientRow& row : request.failed) {
-    text += fmt::format("\r\n<{}>\r\n", PrintableLine(row.EmailAddress(), 400));
+    text += fmt::format("\r\n<{}>\r\n", NameOf(row));
     const std::string remote = PrintableLine(row.delivery.remote_host, 400);
     const std::string reply = ReplyLines(row.delivery.last_reply);
     if (!reply.empty()) {

@@ -17,10 +17,8 @@ constexpr std::uint64_t kYearSeconds = 365 * kDaySeconds;
 
 using C = Configuration;
 
-}  // namespace
-
-const std::vector<Setting>& Settings() {
-  static const std::vector<Setting> settings = {
+std::vector<Setting> PlacesAndDestinations() {
+  return {
       {"database", &C::database, "Directory of the database. Default: BOBBIN_DATABASE"},
       {"store", &C::store, "Message store that takes the mail; made if it is not there"},
       {"listen", &C::listen, "Address to take SMTP on: 127.0.0.1:2525, [::1]:2525; port 0: any"},
@@ -42,6 +40,11 @@ const std::vector<Setting>& Settings() {
       {"maildir", &C::maildir,
        "Deliver to Maildirs in this directory. Default, with no other destination: maildir beside "
        "the database"},
+  };
+}
+
+std::vector<Setting> TimesAndLimits() {
+  return {
       {"workers", &C::workers, "Messages delivered at the same time", {}, 1, 256},
       {"retry-first-seconds",
        &C::retry_first_seconds,
@@ -105,6 +108,17 @@ const std::vector<Setting>& Settings() {
        "Least important events to log",
        {"debug", "info", "warning", "error"}},
   };
+}
+
+}  // namespace
+
+const std::vector<Setting>& Settings() {
+  static const std::vector<Setting> settings = [] {
+    std::vector<Setting> all = PlacesAndDestinations();
+    const std::vector<Setting> limits = TimesAndLimits();
+    all.insert(all.end(), limits.begin(), limits.end());
+    return all;
+  }();
   return settings;
 }
 
@@ -173,13 +187,13 @@ Result<void> Assign(const Setting& /*setting*/, const SettingValue& value,
 
 // TOML's basic string.
 std::string Quote(std::string_view text) {
-  static constexpr char kDigits[] = "0123456789ABCDEF";
+  static constexpr char digits[] = "0123456789ABCDEF";
   std::string quoted = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\') quoted += '\\';
     if (byte < ' ' || byte == 127) {
-      quoted += std::string("\\u00") + kDigits[byte >> 4] + kDigits[byte & 15];
+      quoted += std::string("\\u00") + digits[byte >> 4] + digits[byte & 15];
     } else {
       quoted += c;
     }
@@ -192,6 +206,7 @@ std::string TomlValue(std::uint64_t value) { return std::to_string(value); }
 std::string TomlValue(bool value) { return value ? "true" : "false"; }
 std::string TomlValue(const std::vector<std::string>& value) {
   std::vector<std::string> quoted;
+  quoted.reserve(value.size());
   for (const std::string& word : value) quoted.push_back(Quote(word));
   return "[" + Join(quoted) + "]";
 }

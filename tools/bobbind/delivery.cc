@@ -174,7 +174,7 @@ Delivery::~Delivery() {
 void Delivery::Start() {
   running_ = workers_.size();
   for (const auto& worker : workers_) {
-    worker->thread = std::thread([this, &spooler = *worker->spooler]() noexcept {
+    worker->thread = std::thread([this, &spooler = *worker->spooler] {
       if (const Result<void> ran = spooler.Run(clock_); !ran) on_store_failed_(ran.error());
       --running_;
     });

@@ -77,7 +77,7 @@ class SmtpConnection : public std::enable_shared_from_this<SmtpConnection> {
   SmtpSession session_;
   std::optional<IncomingMessage> incoming_;
 
-  std::array<char, 16 * 1024> buffer_;
+  std::array<char, 16'384> buffer_;
   std::string_view input_;  // Of buffer_, not yet taken by the session.
   std::string output_;      // Being written.
   bool reading_ = false;

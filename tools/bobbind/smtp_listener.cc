@@ -125,7 +125,7 @@ void SmtpListener::Start() {
   MeasureRoom();
   for (const auto& acceptor : acceptors_) Accept(*acceptor);
   for (int i = 0; i < kThreadCount; ++i) {
-    threads_.emplace_back([this]() noexcept { io_->run(); });
+    threads_.emplace_back([this] { io_->run(); });
   }
 }
 

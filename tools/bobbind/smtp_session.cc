@@ -24,6 +24,12 @@ SmtpReply TooBig(std::uint64_t bytes_max) {
           "message is over the limit of " + std::to_string(bytes_max) + " bytes; send less"};
 }
 
+SmtpReply LoneDot() {
+  return {550, "5.6.0",
+          "a line of one dot ends with a bare CR or LF; end lines with CRLF and double dots at "
+          "their start"};
+}
+
 // Those which are told to nobody (PORT, PROTO, LOGIN, ...) are accepted and left out.
 void ApplyAttributes(const Attributes& attributes, SmtpClient& client) {
   for (const auto& [name, value] : attributes) {
@@ -261,6 +267,7 @@ void SmtpSession::AcceptContent() {
   replies_ += "354 send the message; end it with <CRLF>.<CRLF>\r\n";
   decoder_.Reset();
   content_bytes_ = 0;
+  failure_.reset();
   state_ = State::kContent;
 }
 
@@ -271,7 +278,7 @@ void SmtpSession::FailContent(SmtpReply reply) {
     Answer(reply);
     ResetTransaction();
   } else if (state_ == State::kContent) {
-    failure_ = std::move(reply);
+    failure_.emplace(std::move(reply));
     state_ = State::kDropping;
   }
 }
@@ -285,15 +292,13 @@ SmtpStep SmtpSession::StepContent(std::string_view& input) {
   content_bytes_ += content_.size();
 
   const bool dropping = state_ == State::kDropping;
-  if (!dropping && decoder_.HasLoneDot()) {
-    FailContent({550, "5.6.0",
-                 "a line of one dot ends with a bare CR or LF; end lines with CRLF and double "
-                 "dots at their start"});
-  } else if (!dropping && content_bytes_ > limits_.message_bytes_max) {
-    FailContent(TooBig(limits_.message_bytes_max));
-  }
+  const bool too_big = content_bytes_ > limits_.message_bytes_max;
+  if (decoder_.HasLoneDot() || too_big) state_ = State::kDropping;
   if (end && state_ == State::kDropping) {
-    Answer(failure_);
+    // Judged here, where all has been seen: the reply must not depend on how input was cut.
+    Answer(failure_                ? *failure_
+           : decoder_.HasLoneDot() ? LoneDot()
+                                   : TooBig(limits_.message_bytes_max));
     ResetTransaction();
   } else if (end) {
     state_ = State::kAnswering;
