@@ -119,9 +119,8 @@ std::string_view AddressTypeOf(const RecipientRow& row, std::string_view name) {
 std::string RecipientGroup(const RecipientRow& row) {
   const RecipientDelivery& delivery = row.delivery;
   const std::string address = NameOf(row);
-  std::string group =
-      fmt::format("\r\nFinal-Recipient: {}; {}\r\nAction: failed\r\nStatus: {}\r\n",
-                  AddressTypeOf(row, address), Escaped(address), Status(delivery));
+  std::string group = fmt::format("\r\nFinal-Recipient: {}; {}\r\nAction: failed\r\nStatus: {}\r\n",
+                                  AddressTypeOf(row, address), Escaped(address), Status(delivery));
   if (const std::string name = RemoteName(delivery.remote_host); !name.empty()) {
     group += fmt::format("Remote-MTA: dns; {}\r\n", name);
   }

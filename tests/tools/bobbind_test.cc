@@ -111,6 +111,7 @@ TEST(Bobbind, RefusesSmuggledMessages) {
 TEST(Bobbind, Serves64ClientsAtOnce) {
   const RunningDaemon daemon;
   std::vector<std::thread> threads;
+  threads.reserve(64);
   std::mutex mutex;
   std::set<std::string> answers;
   for (int i = 0; i < 64; ++i) {

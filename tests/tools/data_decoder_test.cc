@@ -43,7 +43,7 @@ Decoded DecodePieces(const std::vector<std::string>& pieces) {
 
 // The outcome of `wire`, after it was seen to be the same however it is cut.
 Decoded Decode(const std::string& wire) {
-  const Decoded whole = DecodePieces({wire});
+  Decoded whole = DecodePieces({wire});
   std::vector<std::string> bytes;
   for (std::size_t i = 0; i < wire.size(); ++i) {
     EXPECT_EQ(DecodePieces({wire.substr(0, i), wire.substr(i)}), whole) << "cut at " << i;

@@ -44,6 +44,7 @@ pid_t Spawn(std::vector<std::string> words, int output, const std::filesystem::p
     posix_spawn_file_actions_addopen(&actions, 1, output_path.c_str(), create, 0600);
   }
   std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   pid_t process = -1;
@@ -177,7 +178,7 @@ std::string SmtpSocket::Reply() {
   for (;;) {
     const std::size_t end = unread_.find("\r\n");
     if (end != std::string::npos) {
-      const std::string line = unread_.substr(0, end);
+      std::string line = unread_.substr(0, end);
       unread_.erase(0, end + 2);
       if (line.size() > 3 && line[3] == '-') continue;
       return line;

@@ -134,7 +134,7 @@ bool Same(const Conversation& a, const Conversation& b) {
 }
 
 Conversation Play(const std::string& input, const Circumstances& setup = {}) {
-  const Conversation whole = Play(std::vector<std::string>{input}, setup);
+  Conversation whole = Play(std::vector<std::string>{input}, setup);
   std::vector<std::string> bytes;
   for (const char c : input) bytes.emplace_back(1, c);
   EXPECT_TRUE(Same(whole, Play(bytes, setup))) << "byte by byte it comes out differently";

@@ -138,7 +138,7 @@ class SmtpSession {
   DataDecoder decoder_;
   std::string content_;
   std::uint64_t content_bytes_ = 0;
-  SmtpReply failure_;  // In kDropping.
+  std::optional<SmtpReply> failure_;  // Why the content is dropped, when not for what it holds.
 
   std::string replies_;
 };
