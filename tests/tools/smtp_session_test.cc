@@ -258,6 +258,14 @@ TEST(SmtpSession, RefusesSmuggledEndsAtTheRealEnd) {
   }
 }
 
+TEST(SmtpSession, JudgesContentAtItsEndHoweverItWasCut) {
+  Circumstances setup;
+  setup.limits.message_bytes_max = 1'000;
+  const Conversation played =
+      Play(kEnvelope + "DATA\r\n" + std::string(1'200, 'x') + "\r.\r\n.\r\n", setup);
+  EXPECT_EQ(played.Codes(), "220 250 250 250 354 550 ") << "too long, and smuggled";
+}
+
 TEST(SmtpSession, ReadsFailedContentToItsEndBeforeTheReply) {
   Circumstances setup;
   setup.after_step = [](SmtpSession& session, Kind kind) {

@@ -43,7 +43,7 @@ std::vector<Setting> PlacesAndDestinations() {
   };
 }
 
-std::vector<Setting> TimesAndLimits() {
+std::vector<Setting> DeliverySettings() {
   return {
       {"workers", &C::workers, "Messages delivered at the same time", {}, 1, 256},
       {"retry-first-seconds",
@@ -69,6 +69,11 @@ std::vector<Setting> TimesAndLimits() {
        &C::in_doubt,
        "What to do with mail that may have been delivered before a crash",
        {"resend", "hold"}},
+  };
+}
+
+std::vector<Setting> ClientLimits() {
+  return {
       {"message-bytes-max",
        &C::message_bytes_max,
        "Largest message",
@@ -115,8 +120,9 @@ std::vector<Setting> TimesAndLimits() {
 const std::vector<Setting>& Settings() {
   static const std::vector<Setting> settings = [] {
     std::vector<Setting> all = PlacesAndDestinations();
-    const std::vector<Setting> limits = TimesAndLimits();
-    all.insert(all.end(), limits.begin(), limits.end());
+    for (const auto& part : {DeliverySettings(), ClientLimits()}) {
+      all.insert(all.end(), part.begin(), part.end());
+    }
     return all;
   }();
   return settings;
