@@ -68,7 +68,7 @@ class DeliveryAttempt::Offered final : public OutboundMessage {
 
   void SetOutcome(RecipientRowId row, RecipientOutcome outcome) override {
     for (std::size_t i = 0; i < offered_.size(); ++i) {
-      if (offered_[i]->row.id == row) outcomes_[i] = std::move(outcome);
+      if (offered_[i]->row.id == row) outcomes_[i] = outcome;
     }
   }
 
@@ -91,16 +91,16 @@ class DeliveryAttempt::Offered final : public OutboundMessage {
 };
 
 DeliveryAttempt::DeliveryAttempt(const Context& context, DueMessage due, Message message, Time now)
-    : context_(context), due_(std::move(due)), message_(std::move(message)), now_(now) {}
+    : context_(context), due_(due), message_(std::move(message)), now_(now) {}
 
 Result<DeliveryAttempt> DeliveryAttempt::Prepare(const Context& context, const DueMessage& due,
-                                                 Message message, std::string default_sender,
+                                                 Message message, const std::string& default_sender,
                                                  Time now) {
   DeliveryAttempt attempt(context, due, std::move(message), now);
   ASSIGN_OR_RETURN(attempt.properties_, attempt.message_.GetProps());
   ASSIGN_OR_RETURN(RecipientTable rows, attempt.message_.GetRecipientTable());
   const Property* sender = attempt.properties_.Find(pr::kSenderEmailAddress);
-  attempt.reverse_path_ = sender != nullptr ? sender->bytes : std::move(default_sender);
+  attempt.reverse_path_ = sender != nullptr ? sender->bytes : default_sender;
   attempt.submit_time_ =
       FromFileTime(attempt.properties_.NumberOr(pr::kClientSubmitTime, ToFileTime(now)));
   for (RecipientRow& row : rows) {

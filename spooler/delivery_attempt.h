@@ -38,7 +38,8 @@ class DeliveryAttempt {
   // `message` is locked by the session. `default_sender`: the reverse-path of a message that
   // has no sender of its own.
   static Result<DeliveryAttempt> Prepare(const Context& context, const DueMessage& due,
-                                         Message message, std::string default_sender, Time now);
+                                         Message message, const std::string& default_sender,
+                                         Time now);
 
   // True when something can be done now: a recipient to offer to a transport that can be
   // reached, one to settle without a transport, or nothing left but to finish.

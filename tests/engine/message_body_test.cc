@@ -231,8 +231,8 @@ TEST_F(Content, IsStoredOnceHoweverOftenItIsCopied) {
 }
 
 TEST_F(Content, IsReplacedAndTheOldOneFreed) {
-  for (const std::size_t first : {100, 50'000, 400'000}) {
-    for (const std::size_t second : {0, 200, 60'000, 500'000}) {
+  for (const std::size_t first : {100U, 50'000U, 400'000U}) {
+    for (const std::size_t second : {0U, 200U, 60'000U, 500'000U}) {
       const EntryId id = Save(Pattern().Take(first));
       std::vector<MessageId> copies;
       Must(Store().CopyMessages(Store().Folders().outbox, std::vector{MessageId{id.Object()}},
@@ -256,7 +256,7 @@ TEST_F(Content, IsReplacedAndTheOldOneFreed) {
 }
 
 TEST_F(Content, CanBeReadBeforeItIsSaved) {
-  for (const std::size_t bytes : {100, 50'000, 400'000}) {
+  for (const std::size_t bytes : {100U, 50'000U, 400'000U}) {
     const std::string text = Pattern().Take(bytes);
     Message message = NewDraft(Store());
     MessageBodyWriter writer = Store().NewContent();
