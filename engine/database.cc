@@ -250,7 +250,7 @@ Result<SpoolerSession> Database::OpenSpoolerSession() {
 OutgoingQueue Database::GetOutgoingQueue() const { return {state_, std::nullopt}; }
 
 Result<Message> Database::OpenMessageForOperator(MessageId id) const {
-  std::unique_ptr<MessageObject> object;
+  std::shared_ptr<MessageObject> object;
   RETURN_IF_ERROR(state_->View([&](RowReader& rows) -> Result<void> {
     ASSIGN_OR_RETURN(const auto record, rows.Message(id));
     if (!record) return Fail(ErrorCode::kNotFound, "there is no message " + ToQueueId(id));

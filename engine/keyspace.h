@@ -14,6 +14,7 @@
 //   index       'c' folder(8) message(8)      Reference (contents of a folder)
 //               'f' parent(8) folder(8)       Reference (folders of a folder)
 //               'w' body(8)                   Reference (a body written ahead, owned by no message)
+//   attachments message(8) number(4)          Attachment
 //
 // Numbers are big-endian, so that byte order is number order and new rows are appended.
 #pragma once
@@ -40,8 +41,9 @@ inline constexpr kv::TableId kFolders{4};
 inline constexpr kv::TableId kQueue{5};
 inline constexpr kv::TableId kDue{6};
 inline constexpr kv::TableId kIndex{7};
-inline constexpr std::array<std::string_view, 8> kNames{
-    "meta", "messages", "bodies", "recipients", "folders", "queue", "due", "index"};
+inline constexpr kv::TableId kAttachments{8};
+inline constexpr std::array<std::string_view, 9> kNames{
+    "meta", "messages", "bodies", "recipients", "folders", "queue", "due", "index", "attachments"};
 }  // namespace table
 
 // A key under construction, or one being read, on the stack.
@@ -59,6 +61,9 @@ inline std::string MessageKey(MessageId id) { return Key8(id.value); }
 inline std::string BodyKey(std::uint64_t body, std::uint32_t chunk) { return Key84(body, chunk); }
 inline std::string RecipientKey(MessageId id, RecipientRowId row) {
   return Key84(id.value, row.value);
+}
+inline std::string AttachmentKey(MessageId id, std::uint32_t number) {
+  return Key84(id.value, number);
 }
 inline std::string FolderKey(FolderId id) { return Key8(id.value); }
 inline std::string QueueKey(StoreId store, std::uint64_t sequence) {

@@ -32,15 +32,16 @@
 namespace bobbin {
 
 struct MessageObject;
+class Attachment;
 
 enum class AccessLevel : std::uint8_t { kReadOnly = 0, kModify = 1 };  // PR_ACCESS_LEVEL.
 
 class Message {
  public:
-  // Property names, strings and binaries together; longer values belong in the content.
+  // Property names, strings and binaries together; longer values become streams.
   static constexpr std::size_t kPropertyBytesMax = std::size_t{48} << 10;
 
-  explicit Message(std::unique_ptr<MessageObject> object);
+  explicit Message(std::shared_ptr<MessageObject> object);
   Message(Message&&) noexcept;
   Message& operator=(Message&&) noexcept;
   ~Message();
@@ -50,14 +51,17 @@ class Message {
   Result<EntryId> Id() const;
   Result<AccessLevel> Access() const;
 
-  // All properties, computed ones included (entry id, parent, size, access, ...).
+  // All properties, computed ones included (entry id, parent, size, access, ...). A stream is
+  // listed with type PT_ERROR and the value kNotEnoughMemory, as MAPI has it.
   Result<PropertyList> GetProps() const;
-  //   kNotFound  the message does not have it
+  //   kNotFound         the message does not have it
+  //   kNotEnoughMemory  it is a stream
   Result<Property> GetProp(PropertyTag tag) const;
 
   // MAPI: IMAPIProp::SetProps. PR_NULL and PT_ERROR entries are skipped. What cannot be set
   // is listed in the result, the rest is set (specification 4.2, 2.6).
-  //   kInvalidParameter  no entry at all, or a PT_OBJECT entry; nothing is set
+  //   kInvalidParameter  no entry at all, a PT_OBJECT entry, or a multi-value without values;
+  //                      nothing is set
   //   kNotEnoughMemory   over kPropertyBytesMax; nothing is set
   Result<std::vector<PropertyProblem>> SetProps(std::span<const Property> properties);
   Result<std::vector<PropertyProblem>> DeleteProps(std::span<const PropertyTag> tags);
@@ -70,6 +74,23 @@ class Message {
   //   kTooBig            more than kRecipientCountMax rows
   Result<void> ModifyRecipients(std::uint32_t flags, std::vector<RecipientRow> rows);
   Result<RecipientTable> GetRecipientTable() const;
+
+  // MAPI: IMAPIProp::OpenProperty with IID_IStream. A string or binary of any length up to
+  // kContentBytesMax. The reader is invalid once the message is submitted (C25).
+  //   kInvalidType  not a string or binary
+  //   kComputed     the store computes it
+  //   kNotFound     OpenStream: the message does not have it
+  Result<void> SetStream(PropertyTag tag, MessageBody content);
+  Result<MessageBodyReader> OpenStream(PropertyTag tag) const;
+
+  // MAPI: IMessage::CreateAttach, OpenAttach, DeleteAttach, GetAttachmentTable. What is created,
+  // saved or deleted here becomes durable with the message (engine/attachment.h).
+  //   kNotFound  no attachment has that PR_ATTACH_NUM
+  Result<Attachment> CreateAttachment();
+  Result<Attachment> OpenAttachment(std::uint32_t number) const;
+  Result<void> DeleteAttachment(std::uint32_t number);
+  // The properties of each, ascending PR_ATTACH_NUM, streams as PT_ERROR.
+  Result<std::vector<PropertyList>> GetAttachmentTable() const;
 
   // The RFC 5322 original (PR_INTERNET_CONTENT); replaces an earlier one at the next save.
   Result<void> SetContent(MessageBody content);
@@ -87,6 +108,7 @@ class Message {
   // and puts the message into the outgoing queue, one transaction (specification 4.4). On
   // success this object is invalid; its entry id still names the message.
   //   kNoRecipients   the recipient table is empty (C17)
+  //   kNoSupport      it is embedded in an attachment (C38)
   //   kSubmitted      submitted through another object already (C29)
   //   kObjectChanged  saved through another object since
   //   kObjectDeleted  it is gone
@@ -99,6 +121,7 @@ class Message {
   void SubmitMessageAsync(std::uint32_t flags, std::function<void(Result<void>)> done);
 
  private:
+  friend class Attachment;
   friend class SpoolerSession;
   std::shared_ptr<MessageObject> object_;
 };

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/check.h"
+#include "engine/content_rows.h"
 #include "engine/database_state.h"
 #include "engine/message_rows.h"
 #include "engine/process_identity.h"
@@ -254,6 +255,7 @@ struct MessageBodyReader::Impl {
   std::uint64_t read = 0;
   std::uint32_t next_chunk = 1;
   std::string piece;
+  std::function<Result<void>()> check;
 };
 
 MessageBodyReader::MessageBodyReader(std::shared_ptr<DatabaseState> database, std::uint64_t bytes,
@@ -270,6 +272,10 @@ MessageBodyReader::~MessageBodyReader() = default;
 
 std::uint64_t MessageBodyReader::Bytes() const { return impl_->bytes; }
 
+void MessageBodyReader::CloseWith(std::function<Result<void>()> check) {
+  impl_->check = std::move(check);
+}
+
 void MessageBodyReader::Rewind() {
   impl_->read = 0;
   impl_->next_chunk = 1;
@@ -277,6 +283,7 @@ void MessageBodyReader::Rewind() {
 
 Result<std::string_view> MessageBodyReader::Next() {
   Impl& impl = *impl_;
+  if (impl.check) RETURN_IF_ERROR(impl.check());
   if (impl.read == impl.bytes) return std::string_view();
   if (impl.body_id == 0) {
     impl.read = impl.bytes;

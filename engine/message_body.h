@@ -90,6 +90,10 @@ class MessageBodyReader {
   // The next piece (1 byte to 64 KiB), valid until the next call; empty at the end.
   Result<std::string_view> Next();
 
+  // From now on Next asks `check` first and fails with its error: the object it was opened on may
+  // become invalid.
+  void CloseWith(std::function<Result<void>()> check);
+
   // Back to the first byte, for a second attempt.
   void Rewind();
 

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/content_rows.h"
 #include "engine/submission.h"
 
 namespace bobbin {
@@ -23,21 +24,6 @@ Result<void> CountInFolder(RowWriter& rows, StoreId store, FolderId id, int cont
       static_cast<std::uint32_t>(static_cast<int>(folder->content_unread) + unread);
   return rows.PutFolder(id, *folder);
 }
-
-}  // namespace
-
-Result<void> ErasePrefix(RowWriter& rows, kv::TableId table, std::uint64_t id) {
-  std::vector<std::string> keys;
-  RETURN_IF_ERROR(rows.Scan(table, Key8(id), Key8(id + 1),
-                            [&](std::string_view key, std::string_view) -> Result<bool> {
-                              keys.emplace_back(key);
-                              return true;
-                            }));
-  for (const std::string& key : keys) RETURN_IF_ERROR(rows.Erase(table, key));
-  return {};
-}
-
-namespace {
 
 tl::unexpected<Error> QueueRowMissing(const MessageRecord& record) {
   return Fail(ErrorCode::kCorruptStore,
@@ -63,8 +49,7 @@ Result<void> ReplaceMessage(RowWriter& rows, MessageId id, const MessageRecord& 
 }
 
 Result<void> EraseMessage(RowWriter& rows, MessageId id, const MessageRecord& record) {
-  RETURN_IF_ERROR(ErasePrefix(rows, table::kRecipients, id.value));
-  if (record.content_body != 0) RETURN_IF_ERROR(DropContentReference(rows, record.content_body));
+  RETURN_IF_ERROR(EraseParts(rows, id, record));
   RETURN_IF_ERROR(CountInFolder(rows, record.store, record.folder, -1, IsUnread(record) ? -1 : 0));
   RETURN_IF_ERROR(rows.Erase(table::kIndex, ContentsKey(record.folder, id)));
   return rows.Erase(table::kMessages, MessageKey(id));
@@ -86,65 +71,6 @@ Result<void> ReplaceRecipients(RowWriter& rows, MessageId id, const RecipientTab
   if (may_exist) RETURN_IF_ERROR(ErasePrefix(rows, table::kRecipients, id.value));
   for (const RecipientRow& row : recipients) RETURN_IF_ERROR(rows.PutRecipient(id, row));
   return {};
-}
-
-bool NeedsBodyId(const MessageBody& content) {
-  return content.body_id == 0 && content.buffered.size() > kInlineBytesMax;
-}
-
-Result<void> AttachContent(RowWriter& rows, MessageRecord& record, const MessageBody& content,
-                           std::uint64_t body_id) {
-  if (record.content_body != 0) RETURN_IF_ERROR(DropContentReference(rows, record.content_body));
-  record.content_bytes = content.bytes;
-  record.content_body = 0;
-  record.content_inline.clear();
-  if (content.body_id != 0) {
-    ASSIGN_OR_RETURN(std::optional<BodyRecord> head, rows.BodyHead(content.body_id));
-    if (!head || head->references != 0) {
-      return Fail(ErrorCode::kObjectDeleted, "the content was collected or has an owner already");
-    }
-    head->references = 1;
-    record.content_body = content.body_id;
-    RETURN_IF_ERROR(rows.Erase(table::kIndex, WrittenAheadKey(content.body_id)));
-    return rows.PutBodyHead(content.body_id, *head);
-  }
-  if (!NeedsBodyId(content)) {
-    record.content_inline = content.buffered;
-    return {};
-  }
-  BodyRecord head;
-  head.bytes = content.bytes;
-  head.references = 1;
-  head.chunk_count =
-      static_cast<std::uint32_t>((content.buffered.size() + kBodyChunkBytes - 1) / kBodyChunkBytes);
-  RETURN_IF_ERROR(rows.PutBodyHead(body_id, head));
-  std::string_view rest = content.buffered;
-  for (std::uint32_t chunk = 1; !rest.empty(); ++chunk) {
-    const std::string_view piece = rest.substr(0, kBodyChunkBytes);
-    RETURN_IF_ERROR(rows.PutBodyChunk(body_id, chunk, piece));
-    rest.remove_prefix(piece.size());
-  }
-  record.content_body = body_id;
-  return {};
-}
-
-Result<void> AddContentReference(RowWriter& rows, const MessageRecord& record) {
-  if (record.content_body == 0) return {};
-  ASSIGN_OR_RETURN(std::optional<BodyRecord> head, rows.BodyHead(record.content_body));
-  if (!head) return Fail(ErrorCode::kCorruptData, "table bodies: the head of a body is missing");
-  ++head->references;
-  return rows.PutBodyHead(record.content_body, *head);
-}
-
-Result<void> DropContentReference(RowWriter& rows, std::uint64_t body_id) {
-  ASSIGN_OR_RETURN(std::optional<BodyRecord> head, rows.BodyHead(body_id));
-  // A message whose content was lost to damage can still be deleted.
-  if (!head) return {};
-  if (head->references > 1) {
-    --head->references;
-    return rows.PutBodyHead(body_id, *head);
-  }
-  return ErasePrefix(rows, table::kBodies, body_id);
 }
 
 Result<void> Enqueue(RowWriter& rows, MessageId id, MessageRecord& record, Time now,

@@ -9,13 +9,9 @@
 #include <optional>
 #include <string>
 
-#include "engine/message_body.h"
 #include "engine/rows.h"
 
 namespace bobbin {
-
-// Erases the rows of `table` whose keys begin with `id`.
-Result<void> ErasePrefix(RowWriter& rows, kv::TableId table, std::uint64_t id);
 
 // Inserts `record` and its contents row, counted in its folder.
 //   kNotFound  the folder is gone, or belongs to another store
@@ -26,7 +22,7 @@ Result<void> InsertMessage(RowWriter& rows, MessageId id, const MessageRecord& r
 Result<void> ReplaceMessage(RowWriter& rows, MessageId id, const MessageRecord& before,
                             MessageRecord& record);
 
-// Removes the message, its recipients and its share of the content.
+// Removes the message, its recipients, its attachments and its share of the content.
 Result<void> EraseMessage(RowWriter& rows, MessageId id, const MessageRecord& record);
 
 // Moves the message to another folder of its store; `record` is what is stored, and is updated.
@@ -36,16 +32,6 @@ Result<void> MoveMessage(RowWriter& rows, MessageId id, MessageRecord& record, F
 // Replaces the recipients stored for `id`.
 Result<void> ReplaceRecipients(RowWriter& rows, MessageId id, const RecipientTable& recipients,
                                bool may_exist);
-
-// Makes `content` the content of `record` (not written): inline, in rows written now under
-// `body_id` (drawn beforehand), or in rows written ahead. An earlier content loses a reference.
-Result<void> AttachContent(RowWriter& rows, MessageRecord& record, const MessageBody& content,
-                           std::uint64_t body_id);
-Result<void> AddContentReference(RowWriter& rows, const MessageRecord& record);
-Result<void> DropContentReference(RowWriter& rows, std::uint64_t body_id);
-
-// True when `content` needs a body id to be drawn before the transaction.
-bool NeedsBodyId(const MessageBody& content);
 
 // Puts `record` (not written) at the end of the outgoing queue, due at `now` or at its deferred
 // send time: flags, PR_CLIENT_SUBMIT_TIME, PR_INTERNET_MESSAGE_ID, queue row and due row.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/content_rows.h"
 #include "engine/database_state.h"
 #include "engine/message_object.h"
 #include "engine/submission.h"
@@ -78,7 +79,7 @@ Result<Message> MessageStore::CreateMessage(FolderId folder) {
   if (!IsStandard(folders_, folder)) {  // Those cannot be deleted, so they need no look.
     RETURN_IF_ERROR(GetFolder(folder));
   }
-  auto object = std::make_unique<MessageObject>();
+  auto object = std::make_shared<MessageObject>();
   ASSIGN_OR_RETURN(object->id.value, database_->DrawObjectId());
   object->database = database_;
   object->record.store = id_;
@@ -105,7 +106,7 @@ Result<std::variant<FolderInfo, Message>> MessageStore::OpenEntry(const std::opt
     return Fail(ErrorCode::kInvalidEntryId, "the entry identifier is of another database");
   }
   const MessageId message{id->Object()};
-  std::unique_ptr<MessageObject> object;
+  std::shared_ptr<MessageObject> object;
   std::optional<FolderInfo> folder_info;
   RETURN_IF_ERROR(database_->View([&](RowReader& rows) -> Result<void> {
     ASSIGN_OR_RETURN(const auto record, rows.Message(message));
@@ -120,6 +121,9 @@ Result<std::variant<FolderInfo, Message>> MessageStore::OpenEntry(const std::opt
     }
     if (record->store != id_) {
       return Fail(ErrorCode::kInvalidEntryId, "the entry identifier is of another store");
+    }
+    if (record->embedded_in.value != 0) {
+      return Fail(ErrorCode::kNotFound, "an embedded message is opened through its attachment");
     }
     const auto holder = database_->shared.locks->Holder(message);
     const bool locked = holder && holder->kind == LockKind::kLock;
@@ -262,7 +266,6 @@ Result<Completion> MessageStore::CopyMessages(FolderId from, std::span<const Mes
     for (std::size_t i = 0; i < messages.size(); ++i) {
       ASSIGN_OR_RETURN(std::optional<MessageRecord> record, rows.Message(messages[i]));
       if (!record || record->folder != from) continue;
-      ASSIGN_OR_RETURN(const RecipientTable recipients, rows.Recipients(messages[i]));
       if (record->IsSubmitted()) {  // The copy is a draft.
         record->message_flags &= ~kMsgFlagSubmit;
         record->message_flags |= kMsgFlagUnsent;
@@ -271,8 +274,7 @@ Result<Completion> MessageStore::CopyMessages(FolderId from, std::span<const Mes
         record->properties.Erase(pr::kPreprocess);
       }
       record->folder = to;
-      RETURN_IF_ERROR(AddContentReference(rows, *record));
-      RETURN_IF_ERROR(ReplaceRecipients(rows, ids[i], recipients, false));
+      RETURN_IF_ERROR(CopyParts(rows, messages[i], *record, ids[i]));
       RETURN_IF_ERROR(InsertMessage(rows, ids[i], *record));
       made.push_back(ids[i]);
     }

@@ -9,8 +9,6 @@
 namespace bobbin {
 namespace {
 
-constexpr std::size_t kDisplayNamesBytesMax = 255;
-
 // Responsibilities and attempts of an earlier submission do not count for this one (C22).
 void ResetDelivery(RecipientTable& recipients, Logon logon) {
   for (RecipientRow& row : recipients) {
@@ -34,19 +32,13 @@ Result<void> SubmitInTransaction(const MessageObject& object, RowWriter& rows) {
   }
   MessageRecord saved;
   std::optional<MessageRecord> before;
-  RETURN_IF_ERROR(object.MergeInto(rows, 0, saved, before));
+  SavedParts parts;  // Nobody takes them over: the object ends here.
+  RETURN_IF_ERROR(object.MergeInto(rows, 0, saved, before, parts));
 
   RecipientTable recipients = object.recipients;
   ResetDelivery(recipients, object.logon);
   ExpandRecipients(recipients);
-  saved.recipient_count = static_cast<std::uint32_t>(recipients.size());
-  for (const auto& [tag, type] :
-       {std::pair(pr::kDisplayTo, kRecipientTo), std::pair(pr::kDisplayCc, kRecipientCc),
-        std::pair(pr::kDisplayBcc, kRecipientBcc)}) {
-    saved.properties.Set(
-        Property::Bytes(tag, DisplayNames(recipients, type, kDisplayNamesBytesMax)));
-  }
-  RETURN_IF_ERROR(ReplaceRecipients(rows, object.id, recipients, object.stored));
+  RETURN_IF_ERROR(object.WriteRecipients(rows, saved, recipients));
   RETURN_IF_ERROR(
       Enqueue(rows, object.id, saved, object.database->clock->Now(), object.database->id));
   return object.WriteRecord(rows, saved, before);
@@ -66,7 +58,10 @@ void Submitted(MessageObject& object, const Result<void>& outcome) {
 Result<void> BeginSubmit(MessageObject& object, std::uint32_t flags) {
   RETURN_IF_ERROR(object.CheckWritable());
   if ((flags & ~kForceSubmit) != 0) return Fail(ErrorCode::kUnknownFlags, "undefined submit flags");
-  return object.PrepareSave();
+  if (object.depth > 0) {
+    return Fail(ErrorCode::kNoSupport, "an embedded message is sent with the one that holds it");
+  }
+  return {};
 }
 
 }  // namespace

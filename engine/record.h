@@ -38,6 +38,7 @@ enum class RecordKind : std::uint8_t {  // Persisted; never reused.
   kFolder = 9,
   kQueueRow = 10,
   kDueRow = 11,
+  kAttachment = 12,
 };
 
 inline constexpr std::uint8_t kRecordFormat = 1;

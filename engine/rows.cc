@@ -58,6 +58,27 @@ PropertyList Properties(const PropertyVector* vector) {
   return properties;
 }
 
+using StreamVector = flatbuffers::Vector<Offset<schema::Stream>>;
+
+Offset<StreamVector> Streams(FlatBufferBuilder& builder, const StreamRecords& streams) {
+  if (streams.empty()) return {};
+  std::vector<Offset<schema::Stream>> offsets;
+  offsets.reserve(streams.size());
+  for (const StreamRecord& stream : streams) {
+    offsets.push_back(schema::CreateStream(builder, stream.tag.value, stream.bytes, stream.body));
+  }
+  return builder.CreateVector(offsets);
+}
+
+StreamRecords Streams(const StreamVector* vector) {
+  StreamRecords streams;
+  if (vector == nullptr) return streams;
+  for (const schema::Stream* stream : *vector) {
+    streams.push_back({PropertyTag{stream->tag()}, stream->bytes(), stream->body()});
+  }
+  return streams;
+}
+
 // The payload of a record, checked by FlatBuffers' verifier. It is copied: FlatBuffers wants its
 // scalars aligned, and values lie at odd addresses on LMDB's pages.
 template <class Table>
@@ -199,7 +220,13 @@ Result<MessageRecord> RowReader::DecodeMessage(std::string_view key, std::string
   record.content_bytes = message->content_bytes();
   record.content_body = message->content_body();
   record.content_inline = Text(message->content_inline());
+  record.has_content =
+      message->has_content() || record.content_bytes != 0 || record.content_body != 0;
   record.properties = Properties(message->properties());
+  record.streams = Streams(message->streams());
+  record.attachment_count = message->attachment_count();
+  record.next_attachment = message->next_attachment();
+  record.embedded_in = MessageId{message->embedded_in()};
   record.revision = message->revision();
   record.sequence = opened.sequence;
   return record;
@@ -253,6 +280,35 @@ Result<std::optional<RecipientRow>> RowReader::Recipient(MessageId id, Recipient
   if (!value) return std::optional<RecipientRow>();
   ASSIGN_OR_RETURN(RecipientRow row, DecodeRecipient(key, *value));
   return std::optional(std::move(row));
+}
+
+Result<AttachmentRecord> RowReader::DecodeAttachment(std::string_view key,
+                                                     std::string_view value) const {
+  ASSIGN_OR_RETURN(const OpenedRecord opened,
+                   Open(RecordKind::kAttachment, table::kAttachments, key, value));
+  const Decoded<schema::Attachment> attachment(opened.payload);
+  if (!attachment.Valid()) return Malformed(table::kAttachments, key);
+  return AttachmentRecord{Properties(attachment->properties()), Streams(attachment->streams()),
+                          MessageId{attachment->embedded()}};
+}
+
+Result<std::optional<AttachmentRecord>> RowReader::Attachment(MessageId id, std::uint32_t number) {
+  const std::string key = AttachmentKey(id, number);
+  ASSIGN_OR_RETURN(const auto value, transaction_.Get(table::kAttachments, key));
+  if (!value) return std::optional<AttachmentRecord>();
+  ASSIGN_OR_RETURN(AttachmentRecord record, DecodeAttachment(key, *value));
+  return std::optional(std::move(record));
+}
+
+Result<std::map<std::uint32_t, AttachmentRecord>> RowReader::Attachments(MessageId id) {
+  std::map<std::uint32_t, AttachmentRecord> attachments;
+  RETURN_IF_ERROR(Scan(table::kAttachments, Key8(id.value), Key8(id.value + 1),
+                       [&](std::string_view key, std::string_view value) -> Result<bool> {
+                         ASSIGN_OR_RETURN(const std::uint32_t number, KeyNumber4(key, 8));
+                         ASSIGN_OR_RETURN(attachments[number], DecodeAttachment(key, value));
+                         return true;
+                       }));
+  return attachments;
 }
 
 Result<FolderRecord> RowReader::DecodeFolder(std::string_view key, std::string_view value) const {
@@ -380,6 +436,7 @@ Result<void> RowWriter::PutMessage(MessageId id, const MessageRecord& record) {
   FlatBufferBuilder builder(1024 + record.content_inline.size());
   const auto content = Bytes(builder, record.content_inline);
   const auto properties = Properties(builder, record.properties);
+  const auto streams = Streams(builder, record.streams);
   schema::MessageBuilder message(builder);
   message.add_store(record.store.value);
   message.add_folder(record.folder.value);
@@ -393,6 +450,11 @@ Result<void> RowWriter::PutMessage(MessageId id, const MessageRecord& record) {
   if (!content.IsNull()) message.add_content_inline(content);
   if (!properties.IsNull()) message.add_properties(properties);
   message.add_revision(record.revision);
+  if (!streams.IsNull()) message.add_streams(streams);
+  message.add_has_content(record.has_content);
+  message.add_attachment_count(record.attachment_count);
+  message.add_next_attachment(record.next_attachment);
+  message.add_embedded_in(record.embedded_in.value);
   builder.Finish(message.Finish());
   return Put(RecordKind::kMessage, table::kMessages, MessageKey(id), Finished(builder));
 }
@@ -409,6 +471,16 @@ Result<void> RowWriter::PutRecipient(MessageId id, const RecipientRow& row) {
       delivery.attempts, Count(delivery.last_attempt), Count(delivery.next_attempt),
       Count(delivery.completed), delivery.last_reply.code, enhanced_code, text, host));
   return Put(RecordKind::kRecipient, table::kRecipients, RecipientKey(id, row.id),
+             Finished(builder));
+}
+
+Result<void> RowWriter::PutAttachment(MessageId id, std::uint32_t number,
+                                      const AttachmentRecord& record) {
+  FlatBufferBuilder builder(512);
+  const auto properties = Properties(builder, record.properties);
+  const auto streams = Streams(builder, record.streams);
+  builder.Finish(schema::CreateAttachment(builder, properties, streams, record.embedded.value));
+  return Put(RecordKind::kAttachment, table::kAttachments, AttachmentKey(id, number),
              Finished(builder));
 }
 

@@ -8,9 +8,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/folder.h"
 #include "engine/keyspace.h"
@@ -20,24 +22,43 @@
 
 namespace bobbin {
 
+// A property whose value is a row group in `bodies`.
+struct StreamRecord {
+  PropertyTag tag;
+  std::uint64_t bytes = 0;
+  std::uint64_t body = 0;
+};
+using StreamRecords = std::vector<StreamRecord>;
+
 struct MessageRecord {
   StoreId store;
-  FolderId folder;
+  FolderId folder;  // 0 for an embedded message.
   std::uint32_t message_flags = 0;
   std::uint32_t submit_flags = 0;
   std::uint64_t queue_sequence = 0;
   std::uint32_t recipient_count = 0;
   std::uint32_t next_recipient_row = 0;
+  bool has_content = false;
   std::uint64_t content_bytes = 0;
   std::uint64_t content_body = 0;
   std::string content_inline;
   PropertyList properties;
+  StreamRecords streams;
+  std::uint32_t attachment_count = 0;
+  std::uint32_t next_attachment = 0;
+  MessageId embedded_in;
   // Tell two states of a message apart. The revision is needed beside the sequence, because one
   // transaction may hold several saves.
   std::uint32_t revision = 0;
   std::uint64_t sequence = 0;  // Of the transaction that wrote it.
 
   bool IsSubmitted() const { return (message_flags & kMsgFlagSubmit) != 0; }
+};
+
+struct AttachmentRecord {
+  PropertyList properties;
+  StreamRecords streams;
+  MessageId embedded;  // 0 = it holds no message.
 };
 
 struct QueueRecord {
@@ -100,6 +121,8 @@ class RowReader {
   Result<std::optional<MessageRecord>> Message(MessageId id);
   Result<RecipientTable> Recipients(MessageId id);
   Result<std::optional<RecipientRow>> Recipient(MessageId id, RecipientRowId row);
+  Result<std::optional<AttachmentRecord>> Attachment(MessageId id, std::uint32_t number);
+  Result<std::map<std::uint32_t, AttachmentRecord>> Attachments(MessageId id);
   Result<std::optional<FolderRecord>> Folder(FolderId id);
   Result<std::optional<QueueRecord>> QueueRow(StoreId store, std::uint64_t sequence);
   Result<std::optional<DueRecord>> DueRow(const DueKey& key);
@@ -118,6 +141,7 @@ class RowReader {
   Result<StoreRecord> DecodeStore(std::string_view key, std::string_view value) const;
   Result<MessageRecord> DecodeMessage(std::string_view key, std::string_view value) const;
   Result<RecipientRow> DecodeRecipient(std::string_view key, std::string_view value) const;
+  Result<AttachmentRecord> DecodeAttachment(std::string_view key, std::string_view value) const;
   Result<FolderRecord> DecodeFolder(std::string_view key, std::string_view value) const;
   Result<BodyRecord> DecodeBodyHead(std::string_view key, std::string_view value) const;
   Result<std::uint64_t> DecodeReference(kv::TableId table, std::string_view key,
@@ -150,6 +174,7 @@ class RowWriter : public RowReader {
   Result<void> PutStoreName(std::string_view name, StoreId id);
   Result<void> PutMessage(MessageId id, const MessageRecord& record);
   Result<void> PutRecipient(MessageId id, const RecipientRow& row);
+  Result<void> PutAttachment(MessageId id, std::uint32_t number, const AttachmentRecord& record);
   Result<void> PutFolder(FolderId id, const FolderRecord& record);
   Result<void> PutQueueRow(StoreId store, std::uint64_t sequence, const QueueRecord& record);
   Result<void> PutDueRow(const DueKey& key, const DueRecord& record);

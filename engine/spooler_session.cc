@@ -4,6 +4,7 @@
 #include <thread>
 #include <utility>
 
+#include "engine/content_rows.h"
 #include "engine/message_object.h"
 #include "engine/sent_mail.h"
 #include "engine/submission.h"
@@ -41,7 +42,6 @@ Result<void> CheckLockedBy(DatabaseState& database, MessageId id, LockSession se
 // Everything about an attempt that must be drawn before its transaction.
 struct DrawnReport {
   MessageId id;
-  std::uint64_t body_id = 0;
   MessageBody content;
 };
 
@@ -64,7 +64,7 @@ Result<void> CreateReport(RowWriter& rows, const DatabaseState& database, const 
   record.recipient_count = 1;
   record.next_recipient_row = 1;
   record.properties.Set(Property::Bytes(pr::kDisplayTo, std::string(row.DisplayName())));
-  RETURN_IF_ERROR(AttachContent(rows, record, drawn.content, drawn.body_id));
+  RETURN_IF_ERROR(AttachContent(rows, record, drawn.content));
   if (local) {
     row.delivery.responsibility = true;
     row.delivery.state = RecipientState::kDelivered;
@@ -125,7 +125,7 @@ Result<Message> SpoolerSession::OpenMessage(const EntryId& id) const {
     return Fail(ErrorCode::kNoAccess,
                 "message " + ToQueueId(message) + " is locked by another spooler session");
   }
-  std::unique_ptr<MessageObject> object;
+  std::shared_ptr<MessageObject> object;
   RETURN_IF_ERROR(database_->View([&](RowReader& rows) -> Result<void> {
     ASSIGN_OR_RETURN(const auto record, rows.Message(message));
     if (!record) {
@@ -197,7 +197,7 @@ Result<std::optional<Message>> SpoolerSession::LockDue(const DueMessage& due) co
   Result<bool> acquired = TryLock(due.message);
   if (!acquired && acquired.error().code == ErrorCode::kNotInQueue) return std::optional<Message>();
   if (!acquired) return tl::unexpected<Error>(std::move(acquired).error());
-  std::unique_ptr<MessageObject> object;
+  std::shared_ptr<MessageObject> object;
   Result<void> opened = database_->View([&](RowReader& rows) -> Result<void> {
     // Whoever held the lock before may have moved or finished it since NextDue looked.
     ASSIGN_OR_RETURN(const auto row, rows.DueRow({DueLane::kScheduled, due.due, due.sequence}));
@@ -315,9 +315,6 @@ Result<FinishResult> SpoolerSession::CommitAttempt(const EntryId& id, const Atte
     ASSIGN_OR_RETURN(drawn.id.value, database_->DrawObjectId());
     drawn.content.buffered = attempt.report->content;
     drawn.content.bytes = attempt.report->content.size();
-    if (NeedsBodyId(drawn.content)) {
-      ASSIGN_OR_RETURN(drawn.body_id, database_->DrawObjectId());
-    }
   }
   FinishResult result = FinishResult::kStillQueued;
   std::vector<QueueEvent> events;

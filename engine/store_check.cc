@@ -22,6 +22,7 @@ class Check {
     RETURN_IF_ERROR(WalkFolders());
     RETURN_IF_ERROR(WalkMessages());
     RETURN_IF_ERROR(WalkRecipients());
+    RETURN_IF_ERROR(WalkAttachments());
     RETURN_IF_ERROR(WalkQueue());
     RETURN_IF_ERROR(WalkDue());
     RETURN_IF_ERROR(WalkIndex());
@@ -122,18 +123,71 @@ class Check {
                   if (number >= counters_.next_object) {
                     FindMessage("messages", id, "its identifier is beyond the counter");
                   }
-                  FolderCounts& counts = expected_[record.folder.value];
-                  ++counts.contents;
-                  if ((record.message_flags & kMsgFlagRead) == 0) ++counts.unread;
-                  if (!folders_.contains(record.folder.value)) {
-                    FindMessage("messages", id, "its folder does not exist");
-                  }
-                  ASSIGN_OR_RETURN(const bool listed, HasContentsRow(record.folder, id));
-                  if (!listed) FindMessage("messages", id, "its folder's contents do not list it");
+                  CountBodies(record.streams);
                   if (record.content_body != 0) ++body_references_[record.content_body];
+                  if (record.attachment_count != 0) {
+                    attachment_counts_[number] = record.attachment_count;
+                  }
+                  if (record.embedded_in.value != 0) {
+                    embedded_[number] = record.embedded_in.value;
+                  } else {
+                    RETURN_IF_ERROR(CheckPlace(id, record));
+                  }
                   RETURN_IF_ERROR(CheckSubmission(id, record));
                   return CheckRecipients(id, record);
                 });
+  }
+
+  Result<void> CheckPlace(MessageId id, const MessageRecord& record) {
+    FolderCounts& counts = expected_[record.folder.value];
+    ++counts.contents;
+    if ((record.message_flags & kMsgFlagRead) == 0) ++counts.unread;
+    if (!folders_.contains(record.folder.value)) {
+      FindMessage("messages", id, "its folder does not exist");
+    }
+    ASSIGN_OR_RETURN(const bool listed, HasContentsRow(record.folder, id));
+    if (!listed) FindMessage("messages", id, "its folder's contents do not list it");
+    return {};
+  }
+
+  void CountBodies(const StreamRecords& streams) {
+    for (const StreamRecord& stream : streams) ++body_references_[stream.body];
+  }
+
+  Result<void> WalkAttachments() {
+    RETURN_IF_ERROR(Walk(
+        table::kAttachments, [&](std::string_view key, std::string_view value) -> Result<bool> {
+          ASSIGN_OR_RETURN(const std::uint64_t message, KeyNumber8(key, 0));
+          const Result<AttachmentRecord> opened = rows_.DecodeAttachment(key, value);
+          if (!opened) {
+            all_attachments_open_ = false;
+            return tl::unexpected<Error>(opened.error());
+          }
+          const AttachmentRecord& record = *opened;
+          CountBodies(record.streams);
+          const auto count = attachment_counts_.find(message);
+          if (count == attachment_counts_.end() || count->second == 0) {
+            Find("attachments", ToHex(key), "its message does not have as many attachments");
+          } else {
+            --count->second;
+          }
+          if (record.embedded.value == 0) return true;
+          const auto embedded = embedded_.find(record.embedded.value);
+          if (embedded == embedded_.end() || embedded->second != message) {
+            Find("attachments", ToHex(key), "the message embedded in it is not there");
+          } else {
+            embedded_.erase(embedded);
+          }
+          return true;
+        }));
+    if (!all_attachments_open_ || !damaged_messages_.empty()) return {};
+    for (const auto& [message, missing] : attachment_counts_) {
+      if (missing != 0) FindMessage("attachments", MessageId{message}, "attachments are missing");
+    }
+    for (const auto& [message, outer] : embedded_) {
+      FindMessage("messages", MessageId{message}, "no attachment holds this embedded message");
+    }
+    return {};
   }
 
   Result<bool> HasContentsRow(FolderId folder, MessageId id) {
@@ -309,7 +363,7 @@ class Check {
         std::find(written_ahead_.begin(), written_ahead_.end(), id) != written_ahead_.end();
     if (head.references == 0 && ahead) ++report_.abandoned_bodies;
     const bool right = head.references == references && (references > 0) != ahead;
-    if (!right && damaged_messages_.empty()) {
+    if (!right && damaged_messages_.empty() && all_attachments_open_) {
       Find("bodies", ToHex(Key8(id)),
            "its reference count is " + std::to_string(head.references) + ", messages naming it " +
                std::to_string(references));
@@ -340,6 +394,9 @@ class Check {
   std::unordered_map<std::uint64_t, FolderCounts> expected_;
   std::unordered_map<std::uint64_t, std::uint32_t> listed_folders_;  // Rows 'f' of the index.
   std::unordered_map<std::uint64_t, std::uint32_t> body_references_;
+  std::unordered_map<std::uint64_t, std::uint32_t> attachment_counts_;  // Not yet met, by message.
+  std::unordered_map<std::uint64_t, std::uint64_t> embedded_;  // Message to the one around it.
+  bool all_attachments_open_ = true;
   std::vector<std::uint64_t> damaged_messages_;  // Ascending, as the walk finds them.
   std::vector<std::uint64_t> written_ahead_;
   std::uint64_t last_recipient_message_ = 0;

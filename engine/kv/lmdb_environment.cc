@@ -143,9 +143,10 @@ Result<void> LmdbEnvironment::OpenTables(const std::vector<std::string>& names, 
     if (code != MDB_NOTFOUND && code != MDB_INCOMPATIBLE) {
       return LmdbResult(code, "opening table " + name);
     }
-    return Fail(ErrorCode::kNotADatabase, (directory_ / "data.mdb").string() +
-                                              " is an LMDB file, but has no table " + name +
-                                              "; it belongs to something else");
+    return Fail(ErrorCode::kNotADatabase,
+                (directory_ / "data.mdb").string() + " is an LMDB file, but has no table " + name +
+                    "; it belongs to something else, or to a version before "
+                    "the first release");
   }
   return LmdbResult(mdb_txn_commit(transaction), "opening the tables");
 }

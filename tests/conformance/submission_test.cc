@@ -1,4 +1,5 @@
 // Statements C17 to C40: what SubmitMessage does, and what it leaves alone when it fails.
+#include "engine/attachment.h"
 #include "tests/conformance/conformance.h"
 #include "tests/support/fault_sweep.h"
 
@@ -41,6 +42,16 @@ TEST_F(Conformance, C018_SubmitMessageSavesWhatIsPending) {
   MessageBodyWriter writer = Store().NewContent();
   Must(writer.Append("Subject: never saved\r\n\r\nHello.\r\n"));
   Must(fresh.SetContent(Must(writer.Finish())));
+  Attachment attachment = Must(fresh.CreateAttachment());
+  ASSERT_THAT(
+      Must(attachment.SetProps(std::vector{Property::Bytes(pr::kAttachFilename, "saved.txt"),
+                                           Property::Bytes(pr::kAttachDataBinary, "attached")})),
+      testing::IsEmpty());
+  Must(attachment.SaveChanges());
+  Attachment unsaved = Must(fresh.CreateAttachment());
+  ASSERT_THAT(
+      Must(unsaved.SetProps(std::vector{Property::Bytes(pr::kAttachFilename, "unsaved.txt")})),
+      testing::IsEmpty());
   const EntryId fresh_id = Must(fresh.Id());
   Must(fresh.SubmitMessage());
   // Saved, then edited.
@@ -55,7 +66,13 @@ TEST_F(Conformance, C018_SubmitMessageSavesWhatIsPending) {
   database_.Reopen();
   EXPECT_EQ(StoredProps(Db(), fresh_id).BytesOr(pr::kSubject, {}), "never saved");
   EXPECT_THAT(StoredRecipients(Db(), fresh_id), testing::SizeIs(2));
-  MessageBodyReader content = Must(Must(Db().OpenMessageForOperator(IdOf(fresh_id))).OpenContent());
+  const Message queued = Must(Db().OpenMessageForOperator(IdOf(fresh_id)));
+  const auto attachments = Must(queued.GetAttachmentTable());
+  ASSERT_THAT(attachments, testing::SizeIs(1));
+  EXPECT_EQ(attachments[0].BytesOr(pr::kAttachFilename, {}), "saved.txt");
+  EXPECT_EQ(attachments[0].BytesOr(pr::kAttachDataBinary, {}), "attached");
+  EXPECT_EQ(StoredProps(Db(), fresh_id).NumberOr(pr::kHasAttachment, 0), 1);
+  MessageBodyReader content = Must(queued.OpenContent());
   EXPECT_EQ(Must(content.Next()), "Subject: never saved\r\n\r\nHello.\r\n");
   EXPECT_EQ(StoredProps(Db(), edited_id).BytesOr(pr::kSubject, {}), "as edited");
   ASSERT_THAT(StoredRecipients(Db(), edited_id), testing::SizeIs(1));
@@ -154,6 +171,34 @@ TEST_F(Conformance, C024_EveryMethodOfASubmittedObjectFailsInvalidObject) {
   EXPECT_THAT(asynchronous, invalid);
   SpoolerSession session = Must(Db().OpenSpoolerSession());
   EXPECT_THAT(session.SetLockState(message, LockState::kLocked), invalid);
+}
+
+// C25: Open attachment, stream and table objects of that message are invalid too.
+TEST_F(Conformance, C025_WhatIsOpenOfASubmittedMessageIsInvalidToo) {
+  Message message = NewDraft(Store());
+  ASSERT_TRUE(SetProp(message, Property::Bytes(pr::kBody, "text")));
+  MessageBodyReader stream = Must(message.OpenStream(pr::kBody));
+  Attachment attachment = Must(message.CreateAttachment());
+  ASSERT_THAT(
+      Must(attachment.SetProps(std::vector{Property::Bytes(pr::kAttachDataBinary, "attached")})),
+      testing::IsEmpty());
+  MessageBodyReader data = Must(attachment.OpenStream(pr::kAttachDataBinary));
+  Message embedded = Must(attachment.CreateEmbeddedMessage());
+  Must(attachment.SaveChanges(kKeepOpenReadWrite));
+  EXPECT_THAT(stream.Next(), IsOk());
+  EXPECT_THAT(data.Next(), IsOk());
+  stream.Rewind();
+  data.Rewind();
+  Must(message.SubmitMessage());
+  EXPECT_THAT(stream.Next(), IsError(ErrorCode::kInvalidObject));
+  EXPECT_THAT(data.Next(), IsError(ErrorCode::kInvalidObject));
+  EXPECT_THAT(attachment.GetProps(), IsError(ErrorCode::kInvalidObject));
+  EXPECT_THAT(attachment.Number(), IsError(ErrorCode::kInvalidObject));
+  EXPECT_THAT(attachment.SaveChanges(), IsError(ErrorCode::kInvalidObject));
+  EXPECT_THAT(embedded.GetProps(), IsError(ErrorCode::kInvalidObject));
+  EXPECT_THAT(embedded.SaveChanges(), IsError(ErrorCode::kInvalidObject));
+  EXPECT_THAT(message.GetAttachmentTable(), IsError(ErrorCode::kInvalidObject));
+  EXPECT_THAT(message.GetRecipientTable(), IsError(ErrorCode::kInvalidObject));
 }
 
 // C26: After an error the object and subobjects remain usable: reading, editing, saving, and the
@@ -291,6 +336,21 @@ TEST_F(Conformance, C037_AnUnsubmittedMessageInTheOutboxIsNotQueued) {
   EXPECT_THAT(Db().GetOutgoingQueue().Row(IdOf(id)), IsError(ErrorCode::kNotInQueue));
   SpoolerSession session = Must(Db().OpenSpoolerSession());
   EXPECT_FALSE(Must(session.NextDue(Clock().Now() + std::chrono::hours(1))).message);
+}
+
+// C38: SubmitMessage on an embedded message fails MAPI_E_NO_SUPPORT.
+TEST_F(Conformance, C038_AnEmbeddedMessageCannotBeSubmitted) {
+  Message outer = NewDraft(Store());
+  Attachment attachment = Must(outer.CreateAttachment());
+  Message embedded = Must(attachment.CreateEmbeddedMessage());
+  Must(embedded.ModifyRecipients(kModifyRecipientsAdd,
+                                 {MakeSmtpRecipient("b@x.test", kRecipientTo)}));
+  EXPECT_THAT(embedded.SubmitMessage(), IsError(ErrorCode::kNoSupport));
+  EXPECT_THAT(QueueOrder(Db()), testing::IsEmpty());
+  ASSERT_TRUE(SetProp(embedded, Property::Bytes(pr::kSubject, "still usable")));
+  Must(embedded.SaveChanges());
+  Must(attachment.SaveChanges());
+  Must(outer.SubmitMessage());
 }
 
 // C40: Crash injected at any write of SubmitMessage leaves either the pre-state or the fully queued

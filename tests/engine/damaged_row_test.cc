@@ -7,6 +7,7 @@
 #include <functional>
 #include <set>
 
+#include "engine/attachment.h"
 #include "engine/keyspace.h"
 #include "tests/support/matchers.h"
 #include "tests/support/scripted_transport.h"
@@ -57,6 +58,12 @@ EntryId SubmitWithContent(MessageStore& store, std::string_view recipient, std::
   MessageBodyWriter writer = store.NewContent();
   Must(writer.Append(std::string(bytes, 'x')));
   Must(message.SetContent(Must(writer.Finish())));
+  Attachment attachment = Must(message.CreateAttachment());
+  MessageBodyWriter data = store.NewContent();
+  Must(data.Append(std::string(bytes, 'y')));
+  Must(attachment.SetStream(pr::kAttachDataBinary, Must(data.Finish())));
+  Must(Must(attachment.CreateEmbeddedMessage()).SaveChanges());
+  Must(attachment.SaveChanges());
   const EntryId id = Must(message.Id());
   Must(message.SubmitMessage());
   return id;
@@ -81,11 +88,17 @@ std::vector<Error> TryEverything(Database& database, const std::vector<EntryId>&
     for (const EntryId& id : ids) {
       Result<Message> message = store->OpenMessage(id, kMapiBestAccess);
       if (!note(message)) continue;
-      Result<MessageBodyReader> content = message->OpenContent();
-      if (!note(content)) continue;
-      for (;;) {
-        const Result<std::string_view> piece = content->Next();
-        if (!note(piece) || piece->empty()) break;
+      Result<Attachment> attachment = message->OpenAttachment(0);
+      if (!note(attachment)) continue;
+      note(attachment->OpenEmbeddedMessage());
+      std::vector<Result<MessageBodyReader>> readers;
+      readers.push_back(message->OpenContent());
+      readers.push_back(attachment->OpenStream(pr::kAttachDataBinary));
+      for (Result<MessageBodyReader>& content : readers) {
+        for (bool more = note(content); more;) {
+          const Result<std::string_view> piece = content->Next();
+          more = note(piece) && !piece->empty();
+        }
       }
     }
   }
@@ -200,7 +213,8 @@ TEST_F(DamagedRow, DoesNotKeepTheSpoolerFromTheOtherMessages) {
     const std::size_t offers = script.offers.size();
     spooler.RunUntilIdle(database.Clock().Now() + std::chrono::hours(1));
     EXPECT_EQ(script.offers.size(), offers) << "the damaged message is offered again and again";
-    EXPECT_EQ(Must(database.Database().CheckStore()).messages, 3U);
+    // Three, and one embedded in each.
+    EXPECT_EQ(Must(database.Database().CheckStore()).messages, 6U);
   }
   EXPECT_EQ(seen.size(), 4U);
 }

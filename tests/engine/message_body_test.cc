@@ -97,10 +97,14 @@ TEST_F(Content, OfEverySizeComesBackByteForByte) {
   EXPECT_EQ(Findings(Db()), "");
 }
 
-// An empty original is none: there is nothing that could be sent or exported.
-TEST_F(Content, OfNoBytesIsNone) {
+// An empty original is one, and not the same as none: it is sent and exported as it came.
+TEST_F(Content, OfNoBytesIsNotNone) {
   const EntryId id = Save("");
-  EXPECT_THAT(Must(Store().OpenMessage(id, 0)).OpenContent(), IsError(ErrorCode::kNotFound));
+  MessageBodyReader empty = Must(Must(Store().OpenMessage(id, 0)).OpenContent());
+  EXPECT_EQ(empty.Bytes(), 0U);
+  EXPECT_EQ(Must(empty.Next()), "");
+  const EntryId composed = SubmitNew(Store());
+  EXPECT_THAT(Must(Store().OpenMessage(composed, 0)).OpenContent(), IsError(ErrorCode::kNotFound));
   EXPECT_EQ(Findings(Db()), "");
 }
 

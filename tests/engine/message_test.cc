@@ -54,19 +54,70 @@ TEST_F(MessageObjects, SkipNullAndErrorEntries) {
   EXPECT_EQ(Must(message.GetProps()), before);
 }
 
+TEST_F(MessageObjects, KeepEveryTypeOfProperty) {
+  Message message = New();
+  const PropertyTag numbers{0x66001003};
+  const PropertyTag texts{0x6601101F};
+  const PropertyTag ids{0x66021048};
+  const std::string class_id("0123456789abcdef");
+  const std::vector<Property> properties{
+      Property::Number(PropertyTag{0x66100002}, -7),
+      Property::Real(PropertyTag{0x66110004}, 0.5),
+      Property::Real(PropertyTag{0x66120005}, -1e300),
+      Property::Number(PropertyTag{0x66130006}, 12'345),
+      Property::Real(PropertyTag{0x66140007}, 45'000.25),
+      Property::Bytes(PropertyTag{0x66150048}, class_id),
+      Property::Bytes(PropertyTag{0x6616001E}, "eight bits"),
+      Property::Multiple(numbers, std::vector{Property::Number(numbers, -1),
+                                              Property::Number(numbers, INT64_MAX)}),
+      Property::Multiple(texts, std::vector{Property::Bytes(texts, ""),
+                                            Property::Bytes(texts, std::string("a\0b", 3))}),
+      Property::Multiple(ids, std::vector{Property::Bytes(ids, class_id)})};
+  EXPECT_THAT(Must(message.SetProps(properties)), IsEmpty());
+  const EntryId id = Must(message.Id());
+  Must(message.SaveChanges());
+  const Message stored = Must(Store().OpenMessage(id, 0));
+  for (const Property& property : properties) {
+    EXPECT_EQ(Must(stored.GetProp(property.tag)), property) << std::hex << property.tag.value;
+  }
+  EXPECT_EQ(Must(stored.GetProp(PropertyTag{0x66120005})).Real(), -1e300);
+  const auto values = Must(Must(stored.GetProp(texts)).Values());
+  ASSERT_EQ(values.size(), 2U);
+  EXPECT_EQ(values[0], Property::Bytes(PropertyTag{0x6601001F}, ""));
+  EXPECT_EQ(values[1].bytes, std::string("a\0b", 3));
+  EXPECT_EQ(Must(Must(stored.GetProp(numbers)).Values())[1].number, INT64_MAX);
+}
+
+TEST_F(MessageObjects, RefuseValuesThatTheirTypeCannotHave) {
+  Message message = New();
+  const PropertyTag numbers{0x66001003};
+  EXPECT_THAT(message.SetProps(std::vector{Property::Bytes(pr::kReportText, "not set either"),
+                                           Property::Multiple(numbers, {})}),
+              IsError(ErrorCode::kInvalidParameter));
+  EXPECT_THAT(message.GetProp(pr::kReportText), IsError(ErrorCode::kNotFound));
+  for (const Property& odd :
+       {Property::Bytes(PropertyTag{0x66150048}, "short"), Property::Bytes(numbers, "1234567"),
+        Property::Bytes(PropertyTag{0x6601101F}, std::string("\x05\0\0\0ab", 6))}) {
+    const auto problems = Must(message.SetProps(std::vector{odd}));
+    ASSERT_EQ(problems.size(), 1U);
+    EXPECT_EQ(problems[0].code, ErrorCode::kInvalidParameter);
+    EXPECT_THAT(message.GetProp(odd.tag), IsError(ErrorCode::kNotFound));
+  }
+}
+
 TEST_F(MessageObjects, ReportComputedPropertiesAsProblemsAndSetTheRest) {
   Message message = New();
   const auto problems = Must(message.SetProps(
       std::vector{Property::Number(pr::kStoreSupportMask, 1), Property::Bytes(pr::kSubject, "set"),
                   Property::Bytes(pr::kDisplayTo, "nobody"), Property::Number(pr::kSubmitFlags, 1),
-                  Property::Number(PropertyTag{0x66001003}, 1)}));
+                  Property::Number(PropertyTag{0x66000099}, 1)}));
   std::vector<std::pair<std::uint32_t, ErrorCode>> found;
   for (const PropertyProblem& problem : problems)
     found.emplace_back(problem.tag.value, problem.code);
   EXPECT_THAT(found, ElementsAre(std::pair(pr::kStoreSupportMask.value, ErrorCode::kComputed),
                                  std::pair(pr::kDisplayTo.value, ErrorCode::kComputed),
                                  std::pair(pr::kSubmitFlags.value, ErrorCode::kComputed),
-                                 std::pair(0x66001003U, ErrorCode::kInvalidType)));
+                                 std::pair(0x66000099U, ErrorCode::kInvalidType)));
   EXPECT_EQ(Must(message.GetProp(pr::kSubject)).bytes, "set");
 }
 
