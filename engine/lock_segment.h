@@ -6,6 +6,7 @@
 //   Segment   magic    after everything else; 0 = not initialised yet
 //   Session   id       after process and start time; 0 = free
 //   Lock      owner    after the message
+//   Profile   owner    after what was published
 //   all locks active   locks are rebuilt in the half not in use, then the halves change places
 //
 // The counters beside them may be wrong after a death inside the mutex. The next process that
@@ -30,13 +31,15 @@
 namespace bobbin {
 
 inline constexpr std::uint64_t kLockSegmentMagic = 0x31'6B'63'6F'6C'62'6F'62;  // "boblock1".
-inline constexpr std::uint32_t kLockSegmentLayout = 1;
+inline constexpr std::uint32_t kLockSegmentLayout = 2;
 inline constexpr std::uint32_t kLockSessionsMax = 1024;
 inline constexpr std::uint32_t kLockSlots = 65536;
 // An open-addressing table gets slow when it is full. Freed slots count until they are cleaned,
 // and the distance between the two limits is how many unlocks pay for one cleaning.
 inline constexpr std::uint32_t kLocksMax = kLockSlots / 4 * 3;
 inline constexpr std::uint32_t kLockSlotsUsedMax = kLockSlots / 8 * 7;
+inline constexpr std::uint32_t kProfilesMax = 16;
+inline constexpr std::uint32_t kProfileBytesMax = 4'080;
 
 struct LockSegment {
   struct Session {
@@ -53,6 +56,13 @@ struct LockSegment {
   static constexpr std::uint64_t kNeverUsed = 0;
   static constexpr std::uint64_t kFreed = 1;  // A search goes on behind it.
 
+  struct Profile {                     // engine/transport_profile.h
+    std::atomic<std::uint64_t> owner;  // A session; written last; 0 = free.
+    std::uint32_t generation;          // When it was published.
+    std::uint32_t bytes;
+    std::array<char, kProfileBytesMax> packed;
+  };
+
   std::atomic<std::uint64_t> magic;
   std::uint32_t layout;
   std::uint32_t size_bytes;
@@ -62,6 +72,8 @@ struct LockSegment {
   std::uint32_t locks;
   std::uint32_t slots_used;  // Locks and freed slots.
   alignas(64) std::atomic<std::uint32_t> signal;
+  std::atomic<std::uint32_t> profile_generation;  // One more with every published profile.
+  std::array<Profile, kProfilesMax> profiles;
   alignas(64) std::array<Session, kLockSessionsMax> sessions;
   std::array<std::array<Lock, kLockSlots>, 2> halves;
 };

@@ -15,6 +15,7 @@
 
 #include "engine/lock_segment.h"
 #include "engine/process_identity.h"
+#include "engine/published_profiles.h"
 
 namespace bobbin {
 namespace {
@@ -170,8 +171,8 @@ class SharedQueueSignal final : public QueueSignal {
 
 Result<VolatileState> OpenVolatileState(const DatabaseId& database) {
   ASSIGN_OR_RETURN(const std::shared_ptr<LockSegment> segment, OpenLockSegment(database));
-  return VolatileState{std::make_unique<SharedLockTable>(segment),
-                       std::make_unique<SharedQueueSignal>(segment)};
+  return VolatileState{std::make_shared<SharedLockTable>(segment),
+                       std::make_shared<SharedQueueSignal>(segment), ShareProfiles(segment)};
 }
 
 void RemoveVolatileState(const DatabaseId& database) {

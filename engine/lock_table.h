@@ -74,10 +74,13 @@ class QueueSignal {
   virtual void Wait(std::uint32_t seen, std::chrono::milliseconds timeout) = 0;
 };
 
-// Both, in one shared-memory segment named after the database.
+class TransportProfiles;
+
+// All of them in one shared-memory segment named after the database.
 struct VolatileState {
-  std::unique_ptr<LockTable> locks;
-  std::unique_ptr<QueueSignal> signal;
+  std::shared_ptr<LockTable> locks;
+  std::shared_ptr<QueueSignal> signal;
+  std::shared_ptr<TransportProfiles> transports;  // engine/transport_profile.h
 };
 
 // Opens the segment of `database`, creating it when this is the first process. It goes with the

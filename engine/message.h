@@ -107,7 +107,11 @@ class Message {
   // MAPI: IMessage::SubmitMessage with 0 or kForceSubmit (no difference). Saves the edits
   // and puts the message into the outgoing queue, one transaction (specification 4.4). On
   // success this object is invalid; its entry id still names the message.
+  // Through the spooler logon (SpoolerSession) on a message that is queued and locked by that
+  // session it is the second submit, which ends preprocessing: SUBMITFLAG_PREPROCESS is cleared,
+  // the place in the queue and the lock are kept (C102). An empty recipient table is allowed.
   //   kNoRecipients   the recipient table is empty (C17)
+  //   kNoAccess       second submit: not locked by this session
   //   kNoSupport      it is embedded in an attachment (C38)
   //   kSubmitted      submitted through another object already (C29)
   //   kObjectChanged  saved through another object since

@@ -99,6 +99,10 @@ struct AttachmentObject {
   }
 };
 
+// A message that is not stored yet: its identifier and search key.
+Result<std::shared_ptr<MessageObject>> NewMessageObject(std::shared_ptr<DatabaseState> database,
+                                                        StoreId store, FolderId folder);
+
 // What OpenEntry reads in one snapshot.
 Result<std::shared_ptr<MessageObject>> LoadMessageObject(std::shared_ptr<DatabaseState> database,
                                                          RowReader& rows, MessageId id,

@@ -74,7 +74,7 @@ Result<void> ReplaceRecipients(RowWriter& rows, MessageId id, const RecipientTab
 }
 
 Result<void> Enqueue(RowWriter& rows, MessageId id, MessageRecord& record, Time now,
-                     const DatabaseId& database) {
+                     const DatabaseId& database, std::uint32_t submit_flags) {
   ASSIGN_OR_RETURN(CountersRecord counters, rows.Counters());
   // The queue is ordered by submit time, so a clock that steps back must not show in it (Q11).
   const Time submit_time = std::max(now, counters.last_submit_time);
@@ -83,7 +83,8 @@ Result<void> Enqueue(RowWriter& rows, MessageId id, MessageRecord& record, Time 
   RETURN_IF_ERROR(rows.PutCounters(counters));
 
   record.message_flags |= kMsgFlagSubmit | kMsgFlagUnsent;
-  record.submit_flags = 0;
+  record.submit_flags = submit_flags;
+  if (submit_flags != 0) record.properties.Set(Property::Number(pr::kPreprocess, 1));
   record.queue_sequence = sequence;
   record.properties.Set(Property::Number(pr::kClientSubmitTime, ToFileTime(submit_time)));
   if (record.properties.BytesOr(pr::kInternetMessageId, {}).empty()) {
@@ -110,6 +111,7 @@ Result<void> Dequeue(RowWriter& rows, MessageRecord& record) {
   RETURN_IF_ERROR(rows.Erase(table::kQueue, QueueKey(record.store, record.queue_sequence)));
   record.queue_sequence = 0;
   record.submit_flags = 0;
+  record.preprocess_attempts = 0;
   record.message_flags &= ~kMsgFlagSubmit;
   record.properties.Erase(pr::kPreprocess);
   return {};

@@ -35,8 +35,9 @@ Result<void> ReplaceRecipients(RowWriter& rows, MessageId id, const RecipientTab
 
 // Puts `record` (not written) at the end of the outgoing queue, due at `now` or at its deferred
 // send time: flags, PR_CLIENT_SUBMIT_TIME, PR_INTERNET_MESSAGE_ID, queue row and due row.
+// `submit_flags`: 0 or kSubmitFlagPreprocess.
 Result<void> Enqueue(RowWriter& rows, MessageId id, MessageRecord& record, Time now,
-                     const DatabaseId& database);
+                     const DatabaseId& database, std::uint32_t submit_flags = 0);
 
 // Takes `record` (not written) out of the queue: rows and marks. Leaves UNSENT as it is.
 Result<void> Dequeue(RowWriter& rows, MessageRecord& record);

@@ -79,16 +79,8 @@ Result<Message> MessageStore::CreateMessage(FolderId folder) {
   if (!IsStandard(folders_, folder)) {  // Those cannot be deleted, so they need no look.
     RETURN_IF_ERROR(GetFolder(folder));
   }
-  auto object = std::make_shared<MessageObject>();
-  ASSIGN_OR_RETURN(object->id.value, database_->DrawObjectId());
-  object->database = database_;
-  object->record.store = id_;
-  object->record.folder = folder;
+  ASSIGN_OR_RETURN(auto object, NewMessageObject(database_, id_, folder));
   object->record.message_flags = kMsgFlagRead | kMsgFlagUnsent | kMsgFlagUnmodified;
-  // Unique without asking anybody: the database's id and an identifier that is used once.
-  std::string search_key(reinterpret_cast<const char*>(database_->id.bytes.data()), 8);
-  search_key += Key8(object->id.value);
-  object->record.properties.Set(Property::Bytes(pr::kSearchKey, std::move(search_key)));
   return Message(std::move(object));
 }
 

@@ -5,9 +5,15 @@
 #include "engine/message.h"
 #include "engine/message_object.h"
 #include "engine/submission.h"
+#include "engine/transport_profile.h"
 
 namespace bobbin {
 namespace {
+
+// What the spooler submits while it is in the queue has been submitted once.
+bool IsSecondSubmit(const MessageObject& object) {
+  return object.logon == Logon::kSpooler && object.record.IsSubmitted();
+}
 
 // Responsibilities and attempts of an earlier submission do not count for this one (C22).
 void ResetDelivery(RecipientTable& recipients, Logon logon) {
@@ -18,9 +24,29 @@ void ResetDelivery(RecipientTable& recipients, Logon logon) {
   }
 }
 
+// Specification 4.5: what the spooler does when preprocessing is over. Place, time, recipients'
+// responsibilities and the lock stay as they are (C102).
+Result<void> SecondSubmitInTransaction(const MessageObject& object, RowWriter& rows) {
+  MessageRecord saved;
+  std::optional<MessageRecord> before;
+  SavedParts parts;
+  RETURN_IF_ERROR(object.MergeInto(rows, 0, saved, before, parts));
+  if (!before || !IsLegal(SubmissionState::kPreprocessQueue, SubmissionStep::kSecondSubmit)) {
+    return Fail(ErrorCode::kNotInQueue, "the message is not in the outgoing queue");
+  }
+  if (object.recipients_changed) {
+    RETURN_IF_ERROR(object.WriteRecipients(rows, saved, object.recipients));
+  }
+  saved.submit_flags &= ~kSubmitFlagPreprocess;
+  saved.preprocess_attempts = 0;
+  return object.WriteRecord(rows, saved, before);
+}
+
 // Specification 4.4, steps 1 to 7. Everything is checked before the first write, so that a
 // refused submission costs its neighbours in the batch nothing.
-Result<void> SubmitInTransaction(const MessageObject& object, RowWriter& rows) {
+Result<void> SubmitInTransaction(const MessageObject& object, const TransportProfile* profile,
+                                 RowWriter& rows) {
+  if (IsSecondSubmit(object)) return SecondSubmitInTransaction(object, rows);
   if (object.recipients.empty()) {
     return Fail(ErrorCode::kNoRecipients, "the recipient table is empty");
   }
@@ -39,8 +65,9 @@ Result<void> SubmitInTransaction(const MessageObject& object, RowWriter& rows) {
   ResetDelivery(recipients, object.logon);
   ExpandRecipients(recipients);
   RETURN_IF_ERROR(object.WriteRecipients(rows, saved, recipients));
-  RETURN_IF_ERROR(
-      Enqueue(rows, object.id, saved, object.database->clock->Now(), object.database->id));
+  const bool preprocess = profile != nullptr && NeedsPreprocessing(*profile, recipients);
+  RETURN_IF_ERROR(Enqueue(rows, object.id, saved, object.database->clock->Now(),
+                          object.database->id, preprocess ? kSubmitFlagPreprocess : 0U));
   return object.WriteRecord(rows, saved, before);
 }
 
@@ -52,7 +79,8 @@ void Submitted(MessageObject& object, const Result<void>& outcome) {
   object.phase = MessageObject::Phase::kInvalid;
   object.database->shared.signal->Raise();
   object.database->queue_events.Publish(
-      {{QueueEventKind::kRowAdded, object.record.store, object.id}});
+      {{IsSecondSubmit(object) ? QueueEventKind::kRowModified : QueueEventKind::kRowAdded,
+        object.record.store, object.id}});
 }
 
 Result<void> BeginSubmit(MessageObject& object, std::uint32_t flags) {
@@ -61,15 +89,19 @@ Result<void> BeginSubmit(MessageObject& object, std::uint32_t flags) {
   if (object.depth > 0) {
     return Fail(ErrorCode::kNoSupport, "an embedded message is sent with the one that holds it");
   }
-  return {};
+  if (!IsSecondSubmit(object)) return {};
+  const auto holder = object.database->shared.locks->Holder(object.id);
+  if (holder && holder->kind == LockKind::kLock && holder->session == object.session) return {};
+  return Fail(ErrorCode::kNoAccess, "the message is not locked by this spooler session");
 }
 
 }  // namespace
 
 Result<void> Message::SubmitMessage(std::uint32_t flags) {
   RETURN_IF_ERROR(BeginSubmit(*object_, flags));
+  const auto profile = object_->database->shared.transports->Current();
   Result<void> outcome = object_->database->Update(
-      [&](RowWriter& rows) { return SubmitInTransaction(*object_, rows); });
+      [&](RowWriter& rows) { return SubmitInTransaction(*object_, profile.get(), rows); });
   Submitted(*object_, outcome);
   return outcome;
 }
@@ -81,7 +113,8 @@ void Message::SubmitMessageAsync(std::uint32_t flags, std::function<void(Result<
   }
   object_->phase = MessageObject::Phase::kSubmitting;
   object_->database->UpdateAsync(
-      [object = object_.get()](RowWriter& rows) { return SubmitInTransaction(*object, rows); },
+      [object = object_.get(), profile = object_->database->shared.transports->Current()](
+          RowWriter& rows) { return SubmitInTransaction(*object, profile.get(), rows); },
       [object = object_, done = std::move(done)](Result<void> outcome) {
         Submitted(*object, outcome);
         done(std::move(outcome));

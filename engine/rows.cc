@@ -227,6 +227,7 @@ Result<MessageRecord> RowReader::DecodeMessage(std::string_view key, std::string
   record.attachment_count = message->attachment_count();
   record.next_attachment = message->next_attachment();
   record.embedded_in = MessageId{message->embedded_in()};
+  record.preprocess_attempts = message->preprocess_attempts();
   record.revision = message->revision();
   record.sequence = opened.sequence;
   return record;
@@ -455,6 +456,7 @@ Result<void> RowWriter::PutMessage(MessageId id, const MessageRecord& record) {
   message.add_attachment_count(record.attachment_count);
   message.add_next_attachment(record.next_attachment);
   message.add_embedded_in(record.embedded_in.value);
+  message.add_preprocess_attempts(record.preprocess_attempts);
   builder.Finish(message.Finish());
   return Put(RecordKind::kMessage, table::kMessages, MessageKey(id), Finished(builder));
 }

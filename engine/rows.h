@@ -47,6 +47,7 @@ struct MessageRecord {
   std::uint32_t attachment_count = 0;
   std::uint32_t next_attachment = 0;
   MessageId embedded_in;
+  std::uint32_t preprocess_attempts = 0;
   // Tell two states of a message apart. The revision is needed beside the sequence, because one
   // transaction may hold several saves.
   std::uint32_t revision = 0;

@@ -5,21 +5,26 @@
 namespace bobbin {
 namespace {
 
-// The folder PR_SENTMAIL_ENTRYID names, if it is still there.
+// The folder the order or PR_SENTMAIL_ENTRYID names, if it is still there.
 Result<std::optional<FolderId>> Destination(RowWriter& rows, const MessageRecord& record,
+                                            const SentMailOrder& order,
                                             const DatabaseId& database) {
-  const Result<EntryId> id =
-      EntryId::FromBytes(record.properties.BytesOr(pr::kSentMailEntryId, {}));
-  if (!id || id->Database() != database) return std::optional<FolderId>();
-  ASSIGN_OR_RETURN(const auto folder, rows.Folder(FolderId{id->Object()}));
+  std::optional<FolderId> wanted = order.folder;
+  if (!wanted) {
+    const Result<EntryId> id =
+        EntryId::FromBytes(record.properties.BytesOr(pr::kSentMailEntryId, {}));
+    if (!id || id->Database() != database) return std::optional<FolderId>();
+    wanted = FolderId{id->Object()};
+  }
+  ASSIGN_OR_RETURN(const auto folder, rows.Folder(*wanted));
   if (!folder || folder->store != record.store) return std::optional<FolderId>();
-  return std::optional(FolderId{id->Object()});
+  return wanted;
 }
 
 }  // namespace
 
 Result<FinishResult> FinishInTransaction(RowWriter& rows, MessageId id, MessageRecord& record,
-                                         const DatabaseId& database) {
+                                         const SentMailOrder& order, const DatabaseId& database) {
   ASSIGN_OR_RETURN(const SubmissionState state, StateOf(record));
   if (!IsLegal(state, SubmissionStep::kFinish)) {
     return Fail(ErrorCode::kNotInQueue, "the message is not in the outgoing queue");
@@ -29,15 +34,15 @@ Result<FinishResult> FinishInTransaction(RowWriter& rows, MessageId id, MessageR
   record.message_flags &= ~kMsgFlagUnsent;
   record.message_flags |= kMsgFlagRead;
 
-  const bool wants_folder = record.properties.Find(pr::kSentMailEntryId) != nullptr;
+  const bool wants_folder = order.folder || record.properties.Find(pr::kSentMailEntryId) != nullptr;
   const bool wants_delete = record.properties.FlagOr(pr::kDeleteAfterSubmit, false);
-  if (!wants_folder && wants_delete) {
+  if (order.delete_message || (!wants_folder && wants_delete)) {
     RETURN_IF_ERROR(EraseMessage(rows, id, before));
     return FinishResult::kFinished;
   }
   RETURN_IF_ERROR(ReplaceMessage(rows, id, before, record));
   if (!wants_folder) return FinishResult::kFinished;
-  ASSIGN_OR_RETURN(const auto folder, Destination(rows, record, database));
+  ASSIGN_OR_RETURN(const auto folder, Destination(rows, record, order, database));
   if (!folder) return FinishResult::kFinishedPartially;
   if (*folder != record.folder) RETURN_IF_ERROR(MoveMessage(rows, id, record, *folder));
   return FinishResult::kFinished;

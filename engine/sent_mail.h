@@ -6,6 +6,9 @@
 //   absent                TRUE                     deleted
 //   set                   TRUE                     in that folder, gone from its own (A4)
 //
+// A SentMailOrder, which outbound hooks give, goes before all of that: its folder replaces the
+// destination and keeps the message, delete_message deletes it.
+//
 // The last row is a move like the second: copy and delete in one transaction cannot be told from
 // it (ruling A4). A destination that is gone leaves the message where it is (C95): a
 // post-processing problem must never cause a second transmission.
@@ -19,6 +22,6 @@ namespace bobbin {
 // Steps 1 to 4 inside the caller's transaction. `record` is what is stored.
 //   kCorruptStore  the queue row is missing
 Result<FinishResult> FinishInTransaction(RowWriter& rows, MessageId id, MessageRecord& record,
-                                         const DatabaseId& database);
+                                         const SentMailOrder& order, const DatabaseId& database);
 
 }  // namespace bobbin

@@ -239,7 +239,8 @@ Result<void> SpoolerSession::HoldDamaged(const DueMessage& due) {
       kv::SpaceUse::kMayUseReserve);
 }
 
-Result<FinishResult> SpoolerSession::FinishMessage(const EntryId& id, std::uint32_t flags) {
+Result<FinishResult> SpoolerSession::FinishMessage(const EntryId& id, std::uint32_t flags,
+                                                   const SentMailOrder& order) {
   if (flags != 0) return Fail(ErrorCode::kUnknownFlags, "FinishMessage takes no flags");
   ASSIGN_OR_RETURN(const MessageId message, MessageOf(*database_, id));
   FinishResult result = FinishResult::kStillQueued;
@@ -249,7 +250,7 @@ Result<FinishResult> SpoolerSession::FinishMessage(const EntryId& id, std::uint3
         ASSIGN_OR_RETURN(MessageRecord record, QueuedMessage(rows, message));
         RETURN_IF_ERROR(CheckLockedBy(*database_, message, session_));
         store = record.store;
-        ASSIGN_OR_RETURN(result, FinishInTransaction(rows, message, record, database_->id));
+        ASSIGN_OR_RETURN(result, FinishInTransaction(rows, message, record, order, database_->id));
         return {};
       },
       kv::SpaceUse::kMayUseReserve));
@@ -308,6 +309,42 @@ Result<void> SpoolerSession::MarkInDoubt(const EntryId& id, std::span<const Reci
       kv::SpaceUse::kMayUseReserve);
 }
 
+Result<Message> SpoolerSession::CreateMessage(StoreId store, FolderId folder) const {
+  RETURN_IF_ERROR(database_->View([&](RowReader& rows) -> Result<void> {
+    ASSIGN_OR_RETURN(const auto found, rows.Folder(folder));
+    if (found && found->store == store) return {};
+    return Fail(ErrorCode::kNotFound, "there is no folder " + std::to_string(folder.value));
+  }));
+  ASSIGN_OR_RETURN(auto object, NewMessageObject(database_, store, folder));
+  object->record.message_flags = kMsgFlagUnmodified;
+  object->logon = Logon::kSpooler;
+  object->session = session_;
+  return Message(std::move(object));
+}
+
+Result<void> SpoolerSession::PublishTransports(const TransportProfile& profile) const {
+  return database_->shared.transports->Publish(session_, profile);
+}
+
+Result<std::uint32_t> SpoolerSession::BeginPreprocessing(const EntryId& id) {
+  ASSIGN_OR_RETURN(const MessageId message, MessageOf(*database_, id));
+  std::uint32_t attempts = 0;
+  RETURN_IF_ERROR(database_->Update(
+      [&](RowWriter& rows) -> Result<void> {
+        ASSIGN_OR_RETURN(const MessageRecord before, QueuedMessage(rows, message));
+        RETURN_IF_ERROR(CheckLockedBy(*database_, message, session_));
+        if ((before.submit_flags & kSubmitFlagPreprocess) == 0) {
+          return Fail(ErrorCode::kNotInQueue,
+                      "message " + ToQueueId(message) + " does not await preprocessing");
+        }
+        MessageRecord record = before;
+        attempts = ++record.preprocess_attempts;
+        return ReplaceMessage(rows, message, before, record);
+      },
+      kv::SpaceUse::kMayUseReserve));
+  return attempts;
+}
+
 Result<FinishResult> SpoolerSession::CommitAttempt(const EntryId& id, const Attempt& attempt) {
   ASSIGN_OR_RETURN(const MessageId message, MessageOf(*database_, id));
   DrawnReport drawn;
@@ -338,7 +375,8 @@ Result<FinishResult> SpoolerSession::CommitAttempt(const EntryId& id, const Atte
           return Reschedule(rows, record, attempt.next_due, std::nullopt);
         }
         events.push_back({QueueEventKind::kRowDeleted, record.store, message});
-        ASSIGN_OR_RETURN(result, FinishInTransaction(rows, message, record, database_->id));
+        ASSIGN_OR_RETURN(result,
+                         FinishInTransaction(rows, message, record, attempt.order, database_->id));
         return {};
       },
       kv::SpaceUse::kMayUseReserve));

@@ -24,6 +24,7 @@
 #include "engine/message.h"
 #include "engine/outgoing_queue.h"
 #include "engine/recipient_table.h"
+#include "engine/transport_profile.h"
 
 namespace bobbin {
 
@@ -58,11 +59,19 @@ struct ReportMessage {
   std::string recipient;  // Where it goes: the sender of the original.
 };
 
+// What outbound message hooks decided about the place of a message that has been sent
+// (specification 4.8, 4.14). It goes before PR_SENTMAIL_ENTRYID and PR_DELETE_AFTER_SUBMIT.
+struct SentMailOrder {
+  std::optional<FolderId> folder;
+  bool delete_message = false;
+};
+
 struct Attempt {
   std::vector<RecipientUpdate> updates;
   Time next_due{};  // Used when a recipient is still FALSE.
   std::optional<ReportMessage> report;
   bool finish = true;  // Finish the message when every recipient is TRUE.
+  SentMailOrder order{};
 };
 
 enum class FinishResult : std::uint8_t {
@@ -98,7 +107,26 @@ class SpoolerSession {
   //   kNotInQueue     not queued (also: finished or deleted already)
   //   kNoAccess       not locked by this session
   //   kUnknownFlags   `flags` is not 0
-  Result<FinishResult> FinishMessage(const EntryId& id, std::uint32_t flags = 0);
+  Result<FinishResult> FinishMessage(const EntryId& id, std::uint32_t flags = 0,
+                                     const SentMailOrder& order = {});
+
+  // A new message of the spooler's own: what preprocessors and inbound transports make. Flags
+  // UNMODIFIED only. Its SubmitMessage keeps responsibilities that are TRUE (specification 4.5).
+  //   kNotFound  no such folder in that store
+  Result<Message> CreateMessage(StoreId store, FolderId folder) const;
+
+  // --- Preprocessing ---
+
+  // Tells every process what the transports of this spooler take (engine/transport_profile.h),
+  // until this session ends. Published again, it replaces the former.
+  //   kTooBig, kNotEnoughResources
+  Result<void> PublishTransports(const TransportProfile& profile) const;
+
+  // Marks, durably, that preprocessing of a message in state PREQ begins, and returns how often it
+  // has begun since the message was submitted: more than 1 means that a try before this one was cut
+  // short and must be undone first (specification 5.4.7). The second submit ends the count.
+  //   kNoAccess, kNotInQueue as FinishMessage; kNotInQueue also when nothing awaits preprocessing
+  Result<std::uint32_t> BeginPreprocessing(const EntryId& id);
 
   // --- The due index ---
 
