@@ -115,8 +115,9 @@ void Message::SubmitMessageAsync(std::uint32_t flags, std::function<void(Result<
   object_->database->UpdateAsync(
       [object = object_.get(), profile = object_->database->shared.transports->Current()](
           RowWriter& rows) { return SubmitInTransaction(*object, profile.get(), rows); },
-      [object = object_, done = std::move(done)](Result<void> outcome) {
+      [object = object_, done = std::move(done)](Result<void> outcome) mutable {
         Submitted(*object, outcome);
+        object.reset();  // Whoever is answered may close the database.
         done(std::move(outcome));
       });
 }
