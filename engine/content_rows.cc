@@ -137,6 +137,10 @@ Result<void> CopyAttachment(RowWriter& rows, const AttachmentRecord& record, Mes
     ASSIGN_OR_RETURN(copy.embedded.value, DrawObjectIdIn(rows));
     embedded->embedded_in = to;
     RETURN_IF_ERROR(CopyParts(rows, record.embedded, *embedded, copy.embedded));
+    ASSIGN_OR_RETURN(const RecipientTable recipients, rows.Recipients(record.embedded));
+    for (const RecipientRow& row : recipients) {
+      RETURN_IF_ERROR(rows.PutRecipient(copy.embedded, row));
+    }
     RETURN_IF_ERROR(rows.PutMessage(copy.embedded, *embedded));
   }
   return rows.PutAttachment(to, number, copy);
@@ -157,8 +161,6 @@ Result<void> EraseParts(RowWriter& rows, MessageId id, const MessageRecord& reco
 }
 
 Result<void> CopyParts(RowWriter& rows, MessageId from, const MessageRecord& record, MessageId to) {
-  ASSIGN_OR_RETURN(const RecipientTable recipients, rows.Recipients(from));
-  for (const RecipientRow& row : recipients) RETURN_IF_ERROR(rows.PutRecipient(to, row));
   RETURN_IF_ERROR(AddContentReference(rows, record.content_body));
   for (const StreamRecord& stream : record.streams) {
     RETURN_IF_ERROR(AddContentReference(rows, stream.body));

@@ -43,6 +43,7 @@ Result<void> CopyAttachment(RowWriter& rows, const AttachmentRecord& record, Mes
 
 // What belongs to a message beside its record and its contents row.
 Result<void> EraseParts(RowWriter& rows, MessageId id, const MessageRecord& record);
+// Its recipients excepted: they are few, and often not copied as they are.
 Result<void> CopyParts(RowWriter& rows, MessageId from, const MessageRecord& record, MessageId to);
 
 // Removes a message that is embedded in an attachment; nothing when it is gone.

@@ -197,7 +197,7 @@ Result<MessageStore> Database::CreateMessageStore(std::string_view name) {
   RETURN_IF_ERROR(state_->Update([&](RowWriter& rows) -> Result<void> {
     ASSIGN_OR_RETURN(const auto taken, rows.StoreNamed(name));
     if (taken) return Fail(ErrorCode::kCollision, "there is a store of that name");
-    RETURN_IF_ERROR(rows.PutStore(store, {std::string(name), folders, now}));
+    RETURN_IF_ERROR(rows.PutStore(store, {std::string(name), folders, now, false}));
     RETURN_IF_ERROR(rows.PutStoreName(name, store));
     return WriteFolders(rows, store, folders, now);
   }));
@@ -246,6 +246,8 @@ Result<SpoolerSession> Database::OpenSpoolerSession() {
   ASSIGN_OR_RETURN(const LockSession session, state_->shared.locks->OpenSession());
   return SpoolerSession(state_, session);
 }
+
+AddressBook Database::GetAddressBook() const { return AddressBook(state_); }
 
 OutgoingQueue Database::GetOutgoingQueue() const { return {state_, std::nullopt}; }
 

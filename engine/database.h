@@ -26,6 +26,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/address_book.h"
 #include "engine/clock.h"
 #include "engine/entry_id.h"
 #include "engine/kv/kv_engine.h"
@@ -89,6 +90,7 @@ class Database {
 
   //   kNotEnoughResources  1,024 sessions are open
   Result<SpoolerSession> OpenSpoolerSession();
+  AddressBook GetAddressBook() const;
   OutgoingQueue GetOutgoingQueue() const;  // For operators: all stores.
 
   // Whatever store it is in, for operators' tools: read-only, also while it is locked.

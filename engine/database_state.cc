@@ -126,7 +126,7 @@ Result<DatabaseState::Reservation> DatabaseState::Reserve(MessageId message) {
       return Reservation(*shared.locks, message, session);
     }
     const std::optional<LockHolder> holder = shared.locks->Holder(message);
-    if (holder && holder->kind == LockKind::kLock) {
+    if (holder && holder->IsLock()) {
       return Fail(ErrorCode::kUnableToAbort, "message " + ToQueueId(message) +
                                                  " is being delivered by process " +
                                                  std::to_string(holder->process_id));

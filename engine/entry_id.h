@@ -30,6 +30,11 @@ struct MessageId {
   friend auto operator<=>(const MessageId&, const MessageId&) = default;
 };
 
+struct ListId {  // A personal distribution list.
+  std::uint64_t value = 0;
+  friend auto operator<=>(const ListId&, const ListId&) = default;
+};
+
 struct RecipientRowId {
   std::uint32_t value = 0;
   friend auto operator<=>(const RecipientRowId&, const RecipientRowId&) = default;

@@ -4,10 +4,12 @@
 //               'C'                           Counters
 //               'S' store(8)                  Store
 //               'N' name                      Reference to a store
+//               'L' list(8)                   DistributionList
+//               'M' name                      Reference to a list
 //   messages    message(8)                    Message
 //   bodies      body(8) 0(4)                  Body (head)
 //               body(8) chunk(4), from 1      content bytes
-//   recipients  message(8) row(4)             Recipient
+//   recipients  message(8) row(4)             Recipient (or list(8) row(4): a member)
 //   folders     folder(8)                     Folder
 //   queue       store(8) sequence(8)          QueueRow
 //   due         lane(1) time(8) sequence(8)   DueRow
@@ -57,6 +59,8 @@ inline constexpr std::string_view kRootKey = "R";
 inline constexpr std::string_view kCountersKey = "C";
 inline std::string StoreKey(StoreId id) { return TaggedKey8('S', id.value); }
 inline std::string StoreNameKey(std::string_view name) { return "N" + std::string(name); }
+inline std::string ListKey(ListId id) { return TaggedKey8('L', id.value); }
+inline std::string ListNameKey(std::string_view name) { return "M" + std::string(name); }
 inline std::string MessageKey(MessageId id) { return Key8(id.value); }
 inline std::string BodyKey(std::uint64_t body, std::uint32_t chunk) { return Key84(body, chunk); }
 inline std::string RecipientKey(MessageId id, RecipientRowId row) {

@@ -222,7 +222,7 @@ void RebuildLocks(LockSegment& segment) {
     const std::uint64_t owner = lock.owner.load();
     if (!IsHeld(owner)) continue;
     Session& session = SessionOf(segment, owner);
-    if (session.id.load() != owner / 2) continue;
+    if (session.id.load() != SessionIn(owner)) continue;
     PlaceLock(segment.halves[spare], lock.message, owner);
     ++session.locks;
     ++segment.locks;
@@ -262,7 +262,7 @@ void FreeLock(LockSegment& segment, Lock& lock) {
 }
 
 Session& SessionOf(LockSegment& segment, std::uint64_t owner) {
-  return segment.sessions[owner / 2 % kLockSessionsMax];
+  return segment.sessions[SessionIn(owner) % kLockSessionsMax];
 }
 
 }  // namespace bobbin

@@ -26,6 +26,7 @@
 #include <string>
 
 #include "engine/entry_id.h"
+#include "engine/lock_table.h"
 #include "engine/result.h"
 
 namespace bobbin {
@@ -51,7 +52,7 @@ struct LockSegment {
 
   struct Lock {
     std::uint64_t message;
-    std::atomic<std::uint64_t> owner;  // kNeverUsed, kFreed, or session * 2 + kind.
+    std::atomic<std::uint64_t> owner;  // kNeverUsed, kFreed, or an OwnerWord.
   };
   static constexpr std::uint64_t kNeverUsed = 0;
   static constexpr std::uint64_t kFreed = 1;  // A search goes on behind it.
@@ -79,6 +80,12 @@ struct LockSegment {
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
+
+constexpr std::uint64_t OwnerWord(std::uint64_t session, LockKind kind) {
+  return session * 4 + static_cast<std::uint64_t>(kind);
+}
+constexpr std::uint64_t SessionIn(std::uint64_t owner) { return owner / 4; }
+constexpr LockKind KindIn(std::uint64_t owner) { return static_cast<LockKind>(owner % 4); }
 
 // "/bobbin-" and the database's id in hexadecimal, as shm_open takes it.
 std::string LockSegmentName(const DatabaseId& database);

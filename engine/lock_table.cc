@@ -70,8 +70,8 @@ class SharedLockTable final : public LockTable {
                       " is closed, or belongs to the process that this one was forked from");
     }
     if (const Lock* const lock = FindLivingLock(message)) {
-      return lock->owner.load() / 2 == session.value ? Outcome::kAlreadyOurs
-                                                     : Outcome::kHeldByOther;
+      return SessionIn(lock->owner.load()) == session.value ? Outcome::kAlreadyOurs
+                                                            : Outcome::kHeldByOther;
     }
     if (segment_->locks >= kLocksMax) ForgetDeadSessions(*segment_);
     if (segment_->locks >= kLocksMax) {
@@ -79,7 +79,7 @@ class SharedLockTable final : public LockTable {
                   std::to_string(kLocksMax) +
                       " messages of this database are locked at once, the most there can be");
     }
-    AddLock(*segment_, message, session.value * 2 + static_cast<std::uint64_t>(kind));
+    AddLock(*segment_, message, OwnerWord(session.value, kind));
     return Outcome::kAcquired;
   }
 
@@ -87,7 +87,8 @@ class SharedLockTable final : public LockTable {
     const SegmentGuard guard(*segment_);
     if (OwnSession(session) == nullptr) return;
     Lock* const lock = FindLock(*segment_, message);
-    if (lock != nullptr && lock->owner.load() / 2 == session.value) FreeLock(*segment_, *lock);
+    if (lock != nullptr && SessionIn(lock->owner.load()) == session.value)
+      FreeLock(*segment_, *lock);
   }
 
   std::optional<LockHolder> Holder(MessageId message) override {
@@ -95,7 +96,7 @@ class SharedLockTable final : public LockTable {
     const Lock* const lock = FindLivingLock(message);
     if (lock == nullptr) return std::nullopt;
     const std::uint64_t owner = lock->owner.load();
-    return LockHolder{LockSession{owner / 2}, static_cast<LockKind>(owner % 2),
+    return LockHolder{LockSession{SessionIn(owner)}, KindIn(owner),
                       SessionOf(*segment_, owner).process_id};
   }
 

@@ -33,12 +33,15 @@ struct LockSession {
   friend bool operator==(LockSession, LockSession) = default;
 };
 
-enum class LockKind : std::uint8_t { kLock, kReservation };
+// kInline: a tightly coupled store serves the message inside SubmitMessage (specification 6). To
+// everyone else it is locked, and it is not in the queue table.
+enum class LockKind : std::uint8_t { kLock, kReservation, kInline };
 
 struct LockHolder {
   LockSession session;
   LockKind kind;
   std::int32_t process_id;
+  bool IsLock() const { return kind != LockKind::kReservation; }
 };
 
 class LockTable {

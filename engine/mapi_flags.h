@@ -44,5 +44,7 @@ inline constexpr std::int64_t kRecipientOrig = 0;
 inline constexpr std::int64_t kRecipientTo = 1;
 inline constexpr std::int64_t kRecipientCc = 2;
 inline constexpr std::int64_t kRecipientBcc = 3;
+inline constexpr std::int64_t kRecipientP1 = 0x10000000;         // Transmit to, show to nobody.
+inline constexpr std::int64_t kRecipientSubmitted = 0x80000000;  // A resend: has it already.
 
 }  // namespace bobbin

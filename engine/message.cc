@@ -106,7 +106,7 @@ void AddComputed(const MessageObject& object, PropertyList& list) {
   list.Set(Property::Number(pr::kHasAttachment, object.attachments.empty() ? 0 : 1));
   if (object.record.IsSubmitted()) {
     const auto holder = database.shared.locks->Holder(object.id);
-    const bool locked = holder && holder->kind == LockKind::kLock;
+    const bool locked = holder && holder->IsLock();
     list.Set(Property::Number(pr::kSubmitFlags,
                               object.record.submit_flags | (locked ? kSubmitFlagLocked : 0U)));
   }

@@ -76,6 +76,7 @@ struct MessageObject : std::enable_shared_from_this<MessageObject> {
   // Writes `rows_in`, and what `saved` says about them.
   Result<void> WriteRecipients(RowWriter& rows, MessageRecord& saved,
                                const RecipientTable& rows_in) const;
+  static void SummarizeRecipients(MessageRecord& saved, const RecipientTable& rows_in);
   Result<void> WriteRecord(RowWriter& rows, MessageRecord& saved,
                            const std::optional<MessageRecord>& before) const;
 

@@ -130,14 +130,21 @@ Result<void> MessageObject::MergeInto(RowWriter& rows, std::uint32_t save_flags,
   return {};
 }
 
-Result<void> MessageObject::WriteRecipients(RowWriter& rows, MessageRecord& saved,
-                                            const RecipientTable& rows_in) const {
+void MessageObject::SummarizeRecipients(MessageRecord& saved, const RecipientTable& rows_in) {
   saved.recipient_count = static_cast<std::uint32_t>(rows_in.size());
+  for (const RecipientRow& row : rows_in) {
+    saved.next_recipient_row = std::max(saved.next_recipient_row, row.id.value + 1);
+  }
   for (const auto& [tag, type] :
        {std::pair(pr::kDisplayTo, kRecipientTo), std::pair(pr::kDisplayCc, kRecipientCc),
         std::pair(pr::kDisplayBcc, kRecipientBcc)}) {
     saved.properties.Set(Property::Bytes(tag, DisplayNames(rows_in, type, kDisplayNamesBytesMax)));
   }
+}
+
+Result<void> MessageObject::WriteRecipients(RowWriter& rows, MessageRecord& saved,
+                                            const RecipientTable& rows_in) const {
+  SummarizeRecipients(saved, rows_in);
   return ReplaceRecipients(rows, id, rows_in, stored);
 }
 

@@ -73,6 +73,26 @@ MessageStore::MessageStore(std::shared_ptr<DatabaseState> database, StoreId id, 
 
 EntryId MessageStore::EntryIdOf(std::uint64_t object) const { return database_->EntryIdOf(object); }
 
+Result<void> MessageStore::SetTightlyCoupled(bool coupled) {
+  return database_->Update([&](RowWriter& rows) -> Result<void> {
+    ASSIGN_OR_RETURN(std::optional<StoreRecord> store, rows.Store(id_));
+    if (!store) return Fail(ErrorCode::kCorruptData, "table meta: the store's record is missing");
+    store->tightly_coupled = coupled;
+    return rows.PutStore(id_, *store);
+  });
+}
+
+Result<bool> MessageStore::IsTightlyCoupled() const {
+  bool coupled = false;
+  RETURN_IF_ERROR(database_->View([&](RowReader& rows) -> Result<void> {
+    ASSIGN_OR_RETURN(const std::optional<StoreRecord> store, rows.Store(id_));
+    if (!store) return Fail(ErrorCode::kCorruptData, "table meta: the store's record is missing");
+    coupled = store->tightly_coupled;
+    return {};
+  }));
+  return coupled;
+}
+
 MessageBodyWriter MessageStore::NewContent() const { return MessageBodyWriter(database_); }
 
 Result<Message> MessageStore::CreateMessage(FolderId folder) {
@@ -118,7 +138,7 @@ Result<std::variant<FolderInfo, Message>> MessageStore::OpenEntry(const std::opt
       return Fail(ErrorCode::kNotFound, "an embedded message is opened through its attachment");
     }
     const auto holder = database_->shared.locks->Holder(message);
-    const bool locked = holder && holder->kind == LockKind::kLock;
+    const bool locked = holder && holder->IsLock();
     ASSIGN_OR_RETURN(const AccessLevel access, ClientAccess(flags, record->IsSubmitted(), locked));
     ASSIGN_OR_RETURN(object, LoadMessageObject(database_, rows, message, *record));
     object->access = access;
@@ -267,6 +287,8 @@ Result<Completion> MessageStore::CopyMessages(FolderId from, std::span<const Mes
       }
       record->folder = to;
       RETURN_IF_ERROR(CopyParts(rows, messages[i], *record, ids[i]));
+      ASSIGN_OR_RETURN(const RecipientTable recipients, rows.Recipients(messages[i]));
+      RETURN_IF_ERROR(ReplaceRecipients(rows, ids[i], recipients, false));
       RETURN_IF_ERROR(InsertMessage(rows, ids[i], *record));
       made.push_back(ids[i]);
     }

@@ -76,6 +76,12 @@ class MessageStore {
   //   kInvalidEntryId  it is a folder
   Result<Message> OpenMessage(const EntryId& id, std::uint32_t flags) const;
 
+  // Whether messages submitted in this store are handed to recipients that are stores of the same
+  // database inside SubmitMessage, without the spooler (specification 6; PR_OWN_STORE_ENTRYID's
+  // declaration). A store is created uncoupled. Durable; counts from the next submission on.
+  Result<void> SetTightlyCoupled(bool coupled);
+  Result<bool> IsTightlyCoupled() const;
+
   // A writer for content, to be given to Message::SetContent.
   MessageBodyWriter NewContent() const;
 

@@ -31,7 +31,7 @@ QueueRow MakeRow(const DatabaseState& database, const QueueRecord& queued, std::
   row.message_flags = record.message_flags;
   row.submit_flags = record.submit_flags;
   const auto holder = database.shared.locks->Holder(queued.message);
-  if (holder && holder->kind == LockKind::kLock) row.submit_flags |= kSubmitFlagLocked;
+  if (holder && holder->IsLock()) row.submit_flags |= kSubmitFlagLocked;
   row.message_bytes = record.content_bytes + properties.ByteCount();
   row.priority = properties.NumberOr(pr::kPriority, 0);
   row.recipient_count = record.recipient_count;
@@ -40,11 +40,20 @@ QueueRow MakeRow(const DatabaseState& database, const QueueRecord& queued, std::
   return row;
 }
 
+tl::unexpected<Error> NotQueued(MessageId id) {
+  return Fail(ErrorCode::kNotInQueue, "message " + ToQueueId(id) + " is not in the outgoing queue");
+}
+
+// Inside SubmitMessage still: not in the queue to anyone (specification 5.1, INLINE).
+bool IsServedInline(DatabaseState& database, MessageId id) {
+  const auto holder = database.shared.locks->Holder(id);
+  return holder && holder->kind == LockKind::kInline;
+}
+
 Result<MessageRecord> QueuedMessage(RowReader& rows, std::optional<StoreId> store, MessageId id) {
   ASSIGN_OR_RETURN(std::optional<MessageRecord> record, rows.Message(id));
   if (!record || !record->IsSubmitted() || (store && record->store != *store)) {
-    return Fail(ErrorCode::kNotInQueue,
-                "message " + ToQueueId(id) + " is not in the outgoing queue");
+    return NotQueued(id);
   }
   return *std::move(record);
 }
@@ -104,6 +113,7 @@ Result<std::vector<QueueRow>> OutgoingQueue::Rows(std::uint32_t rows_max, std::u
         table::kQueue, begin, end,
         [&](std::string_view key, std::string_view value) -> Result<bool> {
           Result<QueueRow> row = ReadRow(*database_, rows, key, value);
+          if (row && IsServedInline(*database_, row->message)) return true;
           if (row) {
             result.push_back(*std::move(row));
           } else if (damaged != nullptr && row.error().code == ErrorCode::kCorruptData) {
@@ -121,6 +131,7 @@ Result<QueueRow> OutgoingQueue::Row(MessageId message) const {
   QueueRow result;
   RETURN_IF_ERROR(database_->View([&](RowReader& rows) -> Result<void> {
     ASSIGN_OR_RETURN(const MessageRecord record, QueuedMessage(rows, store_, message));
+    if (IsServedInline(*database_, message)) return NotQueued(message);
     ASSIGN_OR_RETURN(const auto queued, rows.QueueRow(record.store, record.queue_sequence));
     if (!queued) {
       return Fail(ErrorCode::kCorruptStore, "the submit flag is set but the queue row is missing");
@@ -186,6 +197,7 @@ Result<void> OutgoingQueue::Retry(MessageId message) {
 
 QueueAdvise OutgoingQueue::Advise(QueueSink sink) {
   auto filtered = [store = store_, sink = std::move(sink)](const QueueEvent& event) {
+    if (event.kind == QueueEventKind::kNewMail) return;
     if (!store || event.store == *store) sink(event);
   };
   return QueueAdvise(database_->queue_events.Add(std::move(filtered)));

@@ -58,7 +58,8 @@ struct QueueRow {
 };
 
 // What happened to the queue, told after the commit that made it so (C43, C44).
-enum class QueueEventKind : std::uint8_t { kRowAdded, kRowModified, kRowDeleted };
+// kNewMail is about a message in a store, not about a row of the queue.
+enum class QueueEventKind : std::uint8_t { kRowAdded, kRowModified, kRowDeleted, kNewMail };
 struct QueueEvent {
   QueueEventKind kind;
   StoreId store;

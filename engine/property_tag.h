@@ -134,6 +134,7 @@ inline constexpr PropertyTag kEmailAddress{0x3003001F};
 inline constexpr PropertyTag kCreationTime{0x30070040};
 inline constexpr PropertyTag kLastModificationTime{0x30080040};
 inline constexpr PropertyTag kSearchKey{0x300B0102};
+inline constexpr PropertyTag kOriginalDisplayName{0x3A13001F};
 inline constexpr PropertyTag kStoreSupportMask{0x340D0003};
 inline constexpr PropertyTag kAttachDataObject{0x3701000D};
 inline constexpr PropertyTag kAttachDataBinary{0x37010102};

@@ -55,7 +55,11 @@ struct RecipientRow {
   PropertyList properties;  // Without PR_ROWID and PR_RESPONSIBILITY.
   RecipientDelivery delivery;
 
-  std::int64_t Type() const { return properties.NumberOr(pr::kRecipientType, kRecipientTo); }
+  // PR_RECIPIENT_TYPE is 32 bits, some of them flags; the base type is what readers see.
+  std::int64_t Type() const {
+    return properties.NumberOr(pr::kRecipientType, kRecipientTo) & 0xFFFFFFFF;
+  }
+  std::int64_t BaseType() const { return Type() & ~kRecipientSubmitted; }
   std::string_view EmailAddress() const { return properties.BytesOr(pr::kEmailAddress, {}); }
   std::string_view AddressType() const { return properties.BytesOr(pr::kAddressType, {}); }
   std::string_view DisplayName() const { return properties.BytesOr(pr::kDisplayName, {}); }

@@ -177,6 +177,7 @@ Result<StoreRecord> RowReader::DecodeStore(std::string_view key, std::string_vie
                     FolderId{store->sent_items()}, FolderId{store->deleted_items()},
                     FolderId{store->drafts()}};
   record.created = FromCount(store->created());
+  record.tightly_coupled = store->tightly_coupled();
   return record;
 }
 
@@ -202,6 +203,31 @@ Result<std::optional<StoreId>> RowReader::StoreNamed(std::string_view name) {
   if (!value) return std::optional<StoreId>();
   ASSIGN_OR_RETURN(const std::uint64_t id, DecodeReference(table::kMeta, key, *value));
   return std::optional(StoreId{id});
+}
+
+Result<ListRecord> RowReader::DecodeList(std::string_view key, std::string_view value) const {
+  ASSIGN_OR_RETURN(const OpenedRecord opened,
+                   Open(RecordKind::kDistributionList, table::kMeta, key, value));
+  const Decoded<schema::DistributionList> list(opened.payload);
+  if (!list.Valid()) return Malformed(table::kMeta, key);
+  return ListRecord{std::string(Text(list->name())), list->member_count(), list->next_row()};
+}
+
+Result<std::optional<ListRecord>> RowReader::DistributionList(ListId id) {
+  const std::string key = ListKey(id);
+  ASSIGN_OR_RETURN(const auto value, transaction_.Get(table::kMeta, key));
+  if (!value) return std::optional<ListRecord>();
+  ASSIGN_OR_RETURN(ListRecord record, DecodeList(key, *value));
+  return std::optional(std::move(record));
+}
+
+Result<std::optional<ListId>> RowReader::ListNamed(std::string_view name) {
+  const std::string key = ListNameKey(name);
+  if (key.size() > kv::kKeyBytesMax) return std::optional<ListId>();
+  ASSIGN_OR_RETURN(const auto value, transaction_.Get(table::kMeta, key));
+  if (!value) return std::optional<ListId>();
+  ASSIGN_OR_RETURN(const std::uint64_t id, DecodeReference(table::kMeta, key, *value));
+  return std::optional(ListId{id});
 }
 
 Result<MessageRecord> RowReader::DecodeMessage(std::string_view key, std::string_view value) const {
@@ -420,10 +446,10 @@ Result<void> RowWriter::PutStore(StoreId id, const StoreRecord& record) {
   FlatBufferBuilder builder(256);
   const auto name = String(builder, record.name);
   const StandardFolders& folders = record.folders;
-  builder.Finish(schema::CreateStore(builder, name, folders.root.value, folders.ipm_subtree.value,
-                                     folders.inbox.value, folders.outbox.value,
-                                     folders.sent_items.value, folders.deleted_items.value,
-                                     folders.drafts.value, Count(record.created)));
+  builder.Finish(schema::CreateStore(
+      builder, name, folders.root.value, folders.ipm_subtree.value, folders.inbox.value,
+      folders.outbox.value, folders.sent_items.value, folders.deleted_items.value,
+      folders.drafts.value, Count(record.created), 0, record.tightly_coupled));
   return Put(RecordKind::kStore, table::kMeta, StoreKey(id), Finished(builder));
 }
 
@@ -431,6 +457,20 @@ Result<void> RowWriter::PutStoreName(std::string_view name, StoreId id) {
   FlatBufferBuilder builder(64);
   builder.Finish(schema::CreateReference(builder, id.value));
   return Put(RecordKind::kReference, table::kMeta, StoreNameKey(name), Finished(builder));
+}
+
+Result<void> RowWriter::PutDistributionList(ListId id, const ListRecord& record) {
+  FlatBufferBuilder builder(128);
+  const auto name = String(builder, record.name);
+  builder.Finish(
+      schema::CreateDistributionList(builder, name, record.member_count, record.next_row));
+  return Put(RecordKind::kDistributionList, table::kMeta, ListKey(id), Finished(builder));
+}
+
+Result<void> RowWriter::PutListName(std::string_view name, ListId id) {
+  FlatBufferBuilder builder(64);
+  builder.Finish(schema::CreateReference(builder, id.value));
+  return Put(RecordKind::kReference, table::kMeta, ListNameKey(name), Finished(builder));
 }
 
 Result<void> RowWriter::PutMessage(MessageId id, const MessageRecord& record) {

@@ -88,6 +88,13 @@ struct StoreRecord {
   std::string name;
   StandardFolders folders;
   Time created{};
+  bool tightly_coupled = false;
+};
+
+struct ListRecord {
+  std::string name;
+  std::uint32_t member_count = 0;
+  std::uint32_t next_row = 0;
 };
 
 struct BodyRecord {
@@ -119,6 +126,8 @@ class RowReader {
   Result<CountersRecord> Counters();
   Result<std::optional<StoreRecord>> Store(StoreId id);
   Result<std::optional<StoreId>> StoreNamed(std::string_view name);
+  Result<std::optional<ListRecord>> DistributionList(ListId id);
+  Result<std::optional<ListId>> ListNamed(std::string_view name);
   Result<std::optional<MessageRecord>> Message(MessageId id);
   Result<RecipientTable> Recipients(MessageId id);
   Result<std::optional<RecipientRow>> Recipient(MessageId id, RecipientRowId row);
@@ -140,6 +149,7 @@ class RowReader {
   Result<QueueRecord> DecodeQueueRow(std::string_view key, std::string_view value) const;
   Result<DueRecord> DecodeDueRow(std::string_view key, std::string_view value) const;
   Result<StoreRecord> DecodeStore(std::string_view key, std::string_view value) const;
+  Result<ListRecord> DecodeList(std::string_view key, std::string_view value) const;
   Result<MessageRecord> DecodeMessage(std::string_view key, std::string_view value) const;
   Result<RecipientRow> DecodeRecipient(std::string_view key, std::string_view value) const;
   Result<AttachmentRecord> DecodeAttachment(std::string_view key, std::string_view value) const;
@@ -173,6 +183,8 @@ class RowWriter : public RowReader {
   Result<void> PutCounters(const CountersRecord& record);
   Result<void> PutStore(StoreId id, const StoreRecord& record);
   Result<void> PutStoreName(std::string_view name, StoreId id);
+  Result<void> PutDistributionList(ListId id, const ListRecord& record);
+  Result<void> PutListName(std::string_view name, ListId id);
   Result<void> PutMessage(MessageId id, const MessageRecord& record);
   Result<void> PutRecipient(MessageId id, const RecipientRow& row);
   Result<void> PutAttachment(MessageId id, std::uint32_t number, const AttachmentRecord& record);

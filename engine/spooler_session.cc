@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/content_rows.h"
+#include "engine/local_delivery.h"
 #include "engine/message_object.h"
 #include "engine/sent_mail.h"
 #include "engine/submission.h"
@@ -34,7 +35,7 @@ Result<MessageId> MessageOf(const DatabaseState& database, const EntryId& id) {
 
 Result<void> CheckLockedBy(DatabaseState& database, MessageId id, LockSession session) {
   const auto holder = database.shared.locks->Holder(id);
-  if (holder && holder->kind == LockKind::kLock && holder->session == session) return {};
+  if (holder && holder->IsLock() && holder->session == session) return {};
   return Fail(ErrorCode::kNoAccess,
               "message " + ToQueueId(id) + " is not locked by this spooler session");
 }
@@ -99,6 +100,14 @@ Result<void> UpdateRecipients(RowWriter& rows, MessageId id,
   return {};
 }
 
+Result<void> DeliverLocally(RowWriter& rows, MessageId id, const MessageRecord& record,
+                            const std::vector<RecipientRowId>& wanted, Time now,
+                            std::vector<QueueEvent>& events) {
+  if (wanted.empty()) return {};
+  ASSIGN_OR_RETURN(RecipientTable recipients, rows.Recipients(id));
+  return ServeLocalRows(rows, {id, &record, nullptr, now}, recipients, wanted, events);
+}
+
 }  // namespace
 
 SpoolerSession::SpoolerSession(std::shared_ptr<DatabaseState> database, LockSession session)
@@ -121,7 +130,7 @@ OutgoingQueue SpoolerSession::GetOutgoingQueue(std::optional<StoreId> store) con
 Result<Message> SpoolerSession::OpenMessage(const EntryId& id) const {
   ASSIGN_OR_RETURN(const MessageId message, MessageOf(*database_, id));
   const auto holder = database_->shared.locks->Holder(message);
-  if (holder && holder->kind == LockKind::kLock && !(holder->session == session_)) {
+  if (holder && holder->IsLock() && !(holder->session == session_)) {
     return Fail(ErrorCode::kNoAccess,
                 "message " + ToQueueId(message) + " is locked by another spooler session");
   }
@@ -150,7 +159,7 @@ Result<void> SpoolerSession::SetLockState(Message& message, LockState state) {
     return Fail(ErrorCode::kInvalidParameter, "neither MSG_LOCKED nor MSG_UNLOCKED");
   } else {
     const auto holder = locks.Holder(object.id);
-    if (holder && holder->kind == LockKind::kLock && !(holder->session == session_)) {
+    if (holder && holder->IsLock() && !(holder->session == session_)) {
       return Fail(ErrorCode::kNoAccess, "the message is locked by another spooler session");
     }
   }
@@ -187,7 +196,7 @@ Result<bool> SpoolerSession::TryLock(MessageId message) const {
       return outcome == LockTable::Outcome::kAcquired;
     }
     const auto holder = locks.Holder(message);
-    if (holder && holder->kind == LockKind::kLock) return NotInQueue(message);
+    if (holder && holder->IsLock()) return NotInQueue(message);
     // An abort is under way and ends with its transaction: then it is clear who won.
     std::this_thread::sleep_for(std::chrono::microseconds(200));
   }
@@ -278,7 +287,7 @@ Result<DueResult> SpoolerSession::NextDue(Time now, const DueMessage* after) con
                          return true;
                        }
                        const auto holder = database_->shared.locks->Holder(row->message);
-                       if (holder && holder->kind == LockKind::kLock) return true;
+                       if (holder && holder->IsLock()) return true;
                        result.message =
                            DueMessage{database_->EntryIdOf(row->message.value), row->message,
                                       row->store, due.time, due.sequence};
@@ -362,6 +371,8 @@ Result<FinishResult> SpoolerSession::CommitAttempt(const EntryId& id, const Atte
         ASSIGN_OR_RETURN(MessageRecord record, QueuedMessage(rows, message));
         RETURN_IF_ERROR(CheckLockedBy(*database_, message, session_));
         RETURN_IF_ERROR(UpdateRecipients(rows, message, attempt.updates));
+        RETURN_IF_ERROR(DeliverLocally(rows, message, record, attempt.deliver_locally,
+                                       database_->clock->Now(), events));
         if (attempt.report) {
           RETURN_IF_ERROR(CreateReport(rows, *database_, database_->clock->Now(), record.store,
                                        *attempt.report, drawn, events));

@@ -72,6 +72,9 @@ struct Attempt {
   std::optional<ReportMessage> report;
   bool finish = true;  // Finish the message when every recipient is TRUE.
   SentMailOrder order{};
+  // Rows to be delivered to the stores of the database that their addresses name, in the same
+  // transaction: they become TRUE and delivered, once, whatever happens.
+  std::vector<RecipientRowId> deliver_locally{};
 };
 
 enum class FinishResult : std::uint8_t {

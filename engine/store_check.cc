@@ -94,7 +94,15 @@ class Check {
         if (!named || named->value != id) {
           Find("meta", ToHex(key), "the name row of store " + store.name + " does not lead to it");
         }
-      } else if (key[0] == 'N') {
+      } else if (key[0] == 'L') {
+        ASSIGN_OR_RETURN(const ListRecord list, rows_.DecodeList(key, value));
+        ASSIGN_OR_RETURN(const std::uint64_t id, KeyNumber8(key, 1));
+        ASSIGN_OR_RETURN(const auto named, Look(rows_.ListNamed(list.name)));
+        if (!named || named->value != id) {
+          Find("meta", ToHex(key), "the name row of list " + list.name + " does not lead to it");
+        }
+        list_members_[id] = list.member_count;
+      } else if (key[0] == 'N' || key[0] == 'M') {
         RETURN_IF_ERROR(rows_.DecodeReference(table::kMeta, key, value));
       }
       return true;
@@ -236,10 +244,24 @@ class Check {
   }
 
   Result<void> WalkRecipients() {
+    RETURN_IF_ERROR(WalkRecipientRows());
+    for (const auto& [list, missing] : list_members_) {
+      if (missing != 0) {
+        Find("recipients", ToHex(Key8(list)), "a list does not have as many members as it says");
+      }
+    }
+    return {};
+  }
+
+  Result<void> WalkRecipientRows() {
     return Walk(table::kRecipients,
                 [&](std::string_view key, std::string_view value) -> Result<bool> {
                   ASSIGN_OR_RETURN(const std::uint64_t message, KeyNumber8(key, 0));
                   RETURN_IF_ERROR(rows_.DecodeRecipient(key, value));
+                  if (const auto list = list_members_.find(message); list != list_members_.end()) {
+                    --list->second;
+                    return true;
+                  }
                   if (message == last_recipient_message_) return true;
                   last_recipient_message_ = message;
                   ASSIGN_OR_RETURN(const bool exists, MessageExists(MessageId{message}));
@@ -397,6 +419,7 @@ class Check {
   std::unordered_map<std::uint64_t, std::uint32_t> attachment_counts_;  // Not yet met, by message.
   std::unordered_map<std::uint64_t, std::uint64_t> embedded_;  // Message to the one around it.
   bool all_attachments_open_ = true;
+  std::unordered_map<std::uint64_t, std::uint32_t> list_members_;  // Not yet met, by list.
   std::vector<std::uint64_t> damaged_messages_;  // Ascending, as the walk finds them.
   std::vector<std::uint64_t> written_ahead_;
   std::uint64_t last_recipient_message_ = 0;

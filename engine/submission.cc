@@ -7,7 +7,7 @@ namespace bobbin {
 namespace {
 
 int TypeRank(const RecipientRow& row) {
-  switch (row.Type()) {
+  switch (row.BaseType()) {
     case kRecipientTo:
       return 0;
     case kRecipientCc:
@@ -21,11 +21,13 @@ int TypeRank(const RecipientRow& row) {
 
 bool IsLetter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
 
+bool IsResendRow(const RecipientRow& row) { return (row.Type() & kRecipientP1) != 0; }
+
 void CompleteOneOff(RecipientRow& row) {
-  std::string type(row.AddressType());
-  for (char& c : type) {
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  if (const Property* original = row.properties.Find(pr::kOriginalDisplayName)) {
+    row.properties.Set(Property::Bytes(pr::kDisplayName, original->bytes));
   }
+  std::string type = UpperCase(row.AddressType());
   if (type != row.AddressType()) row.properties.Set(Property::Bytes(pr::kAddressType, type));
   if (row.EmailAddress().empty()) return;
   if (row.properties.Find(pr::kSearchKey) == nullptr) {
@@ -54,7 +56,33 @@ Result<SubmissionState> StateOf(const MessageRecord& record) {
                                                             : SubmissionState::kReadyQueue;
 }
 
-void ExpandRecipients(RecipientTable& rows) {
+std::string UpperCase(std::string_view ascii) {
+  std::string upper(ascii);
+  for (char& c : upper) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  return upper;
+}
+
+void PrepareSubmit(const MessageRecord& record, RecipientTable& rows) {
+  if ((record.message_flags & kMsgFlagResend) == 0) return;
+  const auto key = [](const RecipientRow& row) {
+    const std::string_view given = row.properties.BytesOr(pr::kSearchKey, {});
+    return given.empty() ? MakeSearchKey(row.AddressType(), row.EmailAddress())
+                         : std::string(given);
+  };
+  std::unordered_set<std::string> resent;
+  for (const RecipientRow& row : rows) {
+    if (IsResendRow(row)) resent.insert(key(row));
+  }
+  for (RecipientRow& row : rows) {
+    const bool has_it = (row.Type() & kRecipientSubmitted) != 0 || resent.contains(key(row));
+    row.delivery.responsibility = !IsResendRow(row) && has_it;
+    if (row.delivery.responsibility) row.delivery.state = RecipientState::kDelivered;
+  }
+}
+
+void CompleteRecipients(RecipientTable& rows) {
   for (RecipientRow& row : rows) CompleteOneOff(row);
   // The winner of each key is found in To, Cc, Bcc order; the rows keep their own order.
   std::vector<const RecipientRow*> by_type;
@@ -62,11 +90,13 @@ void ExpandRecipients(RecipientTable& rows) {
   for (const RecipientRow& row : rows) by_type.push_back(&row);
   std::stable_sort(by_type.begin(), by_type.end(),
                    [](const auto* a, const auto* b) { return TypeRank(*a) < TypeRank(*b); });
-  std::unordered_set<std::string_view> seen;
+  std::unordered_set<std::string> seen;
   std::unordered_set<std::uint32_t> duplicates;
   for (const RecipientRow* row : by_type) {
     const std::string_view key = row->properties.BytesOr(pr::kSearchKey, {});
-    if (!key.empty() && !seen.insert(key).second) duplicates.insert(row->id.value);
+    if (key.empty()) continue;
+    const bool first = seen.insert((IsResendRow(*row) ? "P1" : "") + std::string(key)).second;
+    if (!first) duplicates.insert(row->id.value);
   }
   if (duplicates.empty()) return;
   std::erase_if(rows, [&](const RecipientRow& row) { return duplicates.contains(row.id.value); });
@@ -91,7 +121,7 @@ std::string DisplayNames(const RecipientTable& rows, std::int64_t recipient_type
                          std::size_t bytes_max) {
   std::string names;
   for (const RecipientRow& row : rows) {
-    if (row.Type() != recipient_type) continue;
+    if (row.BaseType() != recipient_type) continue;
     const std::string_view name =
         row.DisplayName().empty() ? row.EmailAddress() : row.DisplayName();
     if (names.size() + name.size() + 2 > bytes_max) {

@@ -71,10 +71,15 @@ constexpr bool IsLegal(SubmissionState from, SubmissionStep step) {
 //   kCorruptStore  marks that no state has (SUBMIT without UNSENT or queue sequence, ...)
 Result<SubmissionState> StateOf(const MessageRecord& record);
 
-// MAPI: ExpandRecips, the part that needs no address book: one-off recipients are completed
-// (display name, address type in upper case, search key), duplicates removed by search key, To
-// before Cc before Bcc, the first row staying (specification 4.10).
-void ExpandRecipients(RecipientTable& rows);
+// MAPI: ExpandRecips without its address book (steps 2 and 3 of engine/expand_recipients.h).
+void CompleteRecipients(RecipientTable& rows);
+
+inline constexpr std::string_view kPersonalListAddressType = "MAPIPDL";
+std::string UpperCase(std::string_view ascii);
+
+// MAPI: PrepareSubmit (specification 4.9, ruling A2): on a message with MSGFLAG_RESEND, who has the
+// message already is TRUE, and who is to get it, FALSE. On any other message nothing (C113).
+void PrepareSubmit(const MessageRecord& record, RecipientTable& rows);
 
 // PR_DEFERRED_SEND_TIME as it takes effect: NUMBER and UNITS, when both are there, count from
 // the submit time and override a stored TIME (C84). Absent: send now.

@@ -470,11 +470,11 @@ TEST_F(LockTableTest, AProcessThatDiesInsideTheMutexHarmsNobody) {
       [](LockSegment&, LockSession) {},
       [](LockSegment& segment, LockSession) { segment.locks = segment.slots_used = 77; },
       [](LockSegment& segment, LockSession own) {
-        AddLock(segment, MessageId{5000}, own.value * 2);
+        AddLock(segment, MessageId{5000}, OwnerWord(own.value, LockKind::kLock));
         segment.sessions[own.value % kLockSessionsMax].id.store(0);
       },
       [](LockSegment& segment, LockSession own) {
-        AddLock(segment, MessageId{5000}, own.value * 2);
+        AddLock(segment, MessageId{5000}, OwnerWord(own.value, LockKind::kLock));
         --segment.locks;
         segment.sessions[own.value % kLockSessionsMax].locks = 0;
       },

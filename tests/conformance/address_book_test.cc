@@ -1,0 +1,202 @@
+// Statements C33 to C35, C112 and C113: what SubmitMessage makes of the recipient table.
+#include "engine/address_book.h"
+
+#include "tests/conformance/conformance.h"
+#include "tests/support/scripted_transport.h"
+
+namespace bobbin {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class AddressBookTest : public Conformance {
+ protected:
+  void TearDown() override { EXPECT_EQ(Findings(Db()), ""); }
+  AddressBook Book() { return Db().GetAddressBook(); }
+  void NewList(std::string_view name, const std::vector<std::string>& members,
+               const std::vector<std::string>& lists = {}) {
+    Must(Book().CreateList(name));
+    for (const std::string& address : members) {
+      Must(Book().AddMember(name, MakeSmtpRecipient(address, kRecipientTo)));
+    }
+    for (const std::string& list : lists) {
+      Must(Book().AddMember(name, MakeListRecipient(list, kRecipientTo)));
+    }
+  }
+  Message DraftTo(std::vector<RecipientRow> rows) {
+    Message message = NewDraft(Store(), std::vector<std::string>{});
+    Must(message.ModifyRecipients(kModifyRecipientsAdd, std::move(rows)));
+    return message;
+  }
+  EntryId Submit(Message message) {
+    const EntryId id = Must(message.Id());
+    Must(message.SubmitMessage());
+    return id;
+  }
+  RecipientTable Stored(const EntryId& id) {
+    return Must(Must(Db().OpenMessageForOperator(IdOf(id))).GetRecipientTable());
+  }
+  std::vector<std::string> Addresses(const EntryId& id) {
+    std::vector<std::string> addresses;
+    for (const RecipientRow& row : Stored(id)) addresses.emplace_back(row.EmailAddress());
+    return addresses;
+  }
+  std::vector<std::string> Offered() {
+    TransportScript script;
+    ScriptedSpooler spooler(Db(), script);
+    spooler.RunUntilIdle(Clock().Now());
+    std::vector<std::string> addresses;
+    for (const auto& offer : script.offers) {
+      addresses.insert(addresses.end(), offer.addresses.begin(), offer.addresses.end());
+    }
+    return addresses;
+  }
+};
+
+// C33: A failing PrepareSubmit or ExpandRecips is returned to the client and leaves no SUBMIT bit,
+// no queue row.
+TEST_F(AddressBookTest, C033_AFailingExpansionIsReturnedAndLeavesNothing) {
+  Message message = DraftTo({MakeSmtpRecipient("b@x.test", kRecipientTo),
+                             MakeListRecipient("nobody knows it", kRecipientTo)});
+  const EntryId id = Must(message.Id());
+  Must(message.SaveChanges(kKeepOpenReadWrite));
+  const std::string before = Describe(Db(), id);
+  EXPECT_THAT(message.SubmitMessage(),
+              IsErrorNaming(ErrorCode::kNotFound, std::vector<std::string>{"nobody knows it"}));
+  EXPECT_EQ(Describe(Db(), id), before);
+  EXPECT_THAT(QueueOrder(Db()), IsEmpty());
+  NewList("nobody knows it", {"c@x.test"});
+  Must(message.SubmitMessage());
+  EXPECT_THAT(Addresses(id), ElementsAre("b@x.test", "c@x.test"));
+}
+
+TEST_F(AddressBookTest, C033_MoreMembersThanAMessageMayHaveAreRefused) {
+  Must(Book().CreateList("half"));
+  for (std::uint32_t i = 0; i < kRecipientCountMax / 100; ++i) {
+    const std::string part = "part" + std::to_string(i);
+    Must(Book().CreateList(part));
+    Must(Book().AddMember("half", MakeListRecipient(part, kRecipientTo)));
+  }
+  Message message = DraftTo({MakeListRecipient("half", kRecipientTo)});
+  EXPECT_THAT(message.SubmitMessage(), IsError(ErrorCode::kNoRecipients)) << "lists of nobody";
+  std::vector<RecipientRow> most;
+  for (std::uint32_t i = 0; i < kRecipientCountMax; ++i) {
+    most.push_back(MakeSmtpRecipient("r" + std::to_string(i) + "@x.test", kRecipientTo));
+  }
+  Must(message.ModifyRecipients(kModifyRecipientsReplace, most));
+  Must(message.ModifyRecipients(kModifyRecipientsRemove, {[&] {
+                                  RecipientRow row = Must(message.GetRecipientTable()).front();
+                                  return row;
+                                }()}));
+  NewList("two", {"one@y.test", "two@y.test"});
+  Must(message.ModifyRecipients(kModifyRecipientsAdd, {MakeListRecipient("two", kRecipientTo)}));
+  EXPECT_THAT(message.SubmitMessage(), IsError(ErrorCode::kTooBig));
+  EXPECT_THAT(QueueOrder(Db()), IsEmpty());
+}
+
+// C34: MAPIPDL recipients are replaced by their members before queueing. Nested, in cycles, with
+// the list's recipient type.
+TEST_F(AddressBookTest, C034_ListsGiveWayToTheirMembers) {
+  NewList("inner", {"c@x.test", "d@x.test"});
+  NewList("outer", {"b@x.test"}, {"inner"});
+  Must(Book().AddMember("inner", MakeListRecipient("outer", kRecipientTo)));
+  RecipientRow by_id = MakeListRecipient("a name of the user's own", kRecipientCc);
+  by_id.properties.Set(
+      Property::Bytes(pr::kEntryId, Must(Book().GetList("outer")).entry_id.ToBytes()));
+  by_id.properties.Set(Property::Bytes(pr::kAddressType, "mapipdl"));
+  const EntryId id =
+      Submit(DraftTo({MakeSmtpRecipient("a@x.test", kRecipientTo), std::move(by_id)}));
+  EXPECT_THAT(Addresses(id), ElementsAre("a@x.test", "b@x.test", "c@x.test", "d@x.test"));
+  const RecipientTable rows = Stored(id);
+  EXPECT_EQ(rows[0].Type(), kRecipientTo);
+  for (std::size_t i = 1; i < rows.size(); ++i) EXPECT_EQ(rows[i].Type(), kRecipientCc);
+  EXPECT_EQ(StoredProps(Db(), id).BytesOr(pr::kDisplayCc, {}), "b@x.test; c@x.test; d@x.test");
+  EXPECT_THAT(Offered(), ElementsAre("a@x.test", "b@x.test", "c@x.test", "d@x.test"));
+}
+
+TEST_F(AddressBookTest, C034_OriginalDisplayNamesAreRestored) {
+  RecipientRow row = MakeSmtpRecipient("b@x.test", kRecipientTo, "My Friend");
+  row.properties.Set(Property::Bytes(pr::kOriginalDisplayName, "Bob Builder"));
+  const EntryId id = Submit(DraftTo({std::move(row)}));
+  EXPECT_EQ(Stored(id)[0].DisplayName(), "Bob Builder");
+  EXPECT_EQ(StoredProps(Db(), id).BytesOr(pr::kDisplayTo, {}), "Bob Builder");
+}
+
+// C35: Two rows with equal search key become one before any transport sees the message.
+TEST_F(AddressBookTest, C035_DuplicatesBecomeOneBeforeATransportSeesThem) {
+  NewList("list", {"B@X.test", "c@x.test"});
+  const EntryId id = Submit(DraftTo({MakeSmtpRecipient("c@x.test", kRecipientBcc),
+                                     MakeSmtpRecipient("b@x.test", kRecipientCc, "first of Cc"),
+                                     MakeSmtpRecipient("b@X.TEST", kRecipientCc, "second"),
+                                     MakeListRecipient("list", kRecipientTo)}));
+  EXPECT_THAT(Addresses(id), ElementsAre("B@X.test", "c@x.test"));
+  EXPECT_EQ(Stored(id)[0].Type(), kRecipientTo) << "To goes before Cc";
+  EXPECT_THAT(Offered(), ElementsAre("B@X.test", "c@x.test"));
+}
+
+// C112: Resend: rows with MAPI_SUBMITTED are not offered, MAPI_P1 rows are, and no P1 row appears
+// in the transmitted recipient list.
+TEST_F(AddressBookTest, C112_AResendGoesToTheP1RowsOnlyAndShowsTheOthers) {
+  Message message = DraftTo({MakeSmtpRecipient("has@x.test", kRecipientTo | kRecipientSubmitted),
+                             MakeSmtpRecipient("failed@x.test", kRecipientTo | kRecipientSubmitted),
+                             MakeSmtpRecipient("twin@x.test", kRecipientCc),
+                             MakeSmtpRecipient("added@x.test", kRecipientCc),
+                             MakeSmtpRecipient("failed@x.test", kRecipientP1),
+                             MakeSmtpRecipient("TWIN@x.test", kRecipientP1)});
+  ASSERT_TRUE(SetProp(
+      message, Property::Number(pr::kMessageFlags, kMsgFlagUnsent | kMsgFlagRead |
+                                                       kMsgFlagUnmodified | kMsgFlagResend)));
+  const EntryId id = Submit(std::move(message));
+  std::vector<bool> responsibilities;
+  for (const RecipientRow& row : Stored(id)) {
+    responsibilities.push_back(row.delivery.responsibility);
+  }
+  EXPECT_THAT(responsibilities, ElementsAre(true, true, true, false, false, false));
+  const PropertyList props = StoredProps(Db(), id);
+  EXPECT_EQ(props.BytesOr(pr::kDisplayTo, {}), "has@x.test; failed@x.test");
+  EXPECT_EQ(props.BytesOr(pr::kDisplayCc, {}), "twin@x.test; added@x.test");
+  EXPECT_THAT(Offered(),
+              testing::UnorderedElementsAre("added@x.test", "failed@x.test", "TWIN@x.test"));
+}
+
+// C113: PrepareSubmit on a message without MSGFLAG_RESEND changes nothing.
+TEST_F(AddressBookTest, C113_WithoutTheResendFlagEveryRowIsToBeServed) {
+  const EntryId id =
+      Submit(DraftTo({MakeSmtpRecipient("has@x.test", kRecipientTo | kRecipientSubmitted),
+                      MakeSmtpRecipient("b@x.test", kRecipientTo)}));
+  for (const RecipientRow& row : Stored(id)) EXPECT_FALSE(row.delivery.responsibility);
+}
+
+TEST_F(AddressBookTest, ListsAreKeptAndRefuseWhatTheyCannotBe) {
+  NewList("friends", {"b@x.test"});
+  EXPECT_THAT(Book().CreateList("friends"), IsError(ErrorCode::kCollision));
+  EXPECT_THAT(Book().CreateList(""), IsError(ErrorCode::kInvalidParameter));
+  EXPECT_THAT(Book().CreateList("a;b"), IsError(ErrorCode::kInvalidParameter));
+  EXPECT_THAT(Book().CreateList(std::string(256, 'x')), IsError(ErrorCode::kInvalidParameter));
+  EXPECT_THAT(Book().CreateList("\xFF"), IsError(ErrorCode::kInvalidParameter));
+  EXPECT_THAT(Book().GetList(std::string(600, 'x')), IsError(ErrorCode::kNotFound));
+  EXPECT_THAT(Book().AddMember("friends", MakeSmtpRecipient("B@X.test", kRecipientTo)),
+              IsError(ErrorCode::kCollision));
+  EXPECT_THAT(Book().AddMember("friends", RecipientRow{}), IsError(ErrorCode::kInvalidParameter));
+  EXPECT_THAT(Book().AddMember("others", MakeSmtpRecipient("c@x.test", kRecipientTo)),
+              IsError(ErrorCode::kNotFound));
+  Must(Book().AddMember("friends", MakeSmtpRecipient("c@x.test", kRecipientTo, "Cee")));
+  database_.Reopen();
+  const DistributionListInfo list = Must(Book().GetList("friends"));
+  ASSERT_THAT(list.members, SizeIs(2));
+  EXPECT_EQ(list.members[1].DisplayName(), "Cee");
+  EXPECT_EQ(Findings(Db()), "");
+  Must(Book().RemoveMember("friends", MakeSmtpRecipient("b@X.test", kRecipientTo)));
+  EXPECT_THAT(Book().RemoveMember("friends", MakeSmtpRecipient("b@x.test", kRecipientTo)),
+              IsError(ErrorCode::kNotFound));
+  EXPECT_THAT(Must(Book().GetList("friends")).members, SizeIs(1));
+  EXPECT_THAT(Must(Book().GetLists()), ElementsAre("friends"));
+  Must(Book().DeleteList("friends"));
+  EXPECT_THAT(Must(Book().GetLists()), IsEmpty());
+  EXPECT_THAT(Book().GetList("friends"), IsError(ErrorCode::kNotFound));
+}
+
+}  // namespace
+}  // namespace bobbin
