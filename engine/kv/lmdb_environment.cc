@@ -219,8 +219,10 @@ Result<LmdbWriteTransaction*> LmdbEnvironment::BeginWrite() {
 
 Result<void> LmdbEnvironment::CommitWrite() {
   write_transaction_.reset();
-  const int code = mdb_txn_commit(std::exchange(write_, nullptr));
+  int code = mdb_txn_commit(std::exchange(write_, nullptr));
   map_mutex_.unlock_shared();
+  // A write that the disk had room for only in part is EIO to LMDB; operators need the reason.
+  if (code == EIO && DiskFreeBytes().value_or(1) == 0) code = ENOSPC;
   return LmdbResult(code, "committing");
 }
 

@@ -22,6 +22,7 @@
 #include "engine/rows.h"
 #include "tests/support/child_process.h"
 #include "tests/support/matchers.h"
+#include "tests/support/not_checked.h"
 #include "tests/support/temporary_database.h"
 
 namespace bobbin {
@@ -254,22 +255,26 @@ TEST_F(Opening, OnAReadOnlyFileSystemSaysNoAccess) {
   fs::create_directory(mount_point);
   if (geteuid() == 0) {
     if (mount("none", mount_point.c_str(), "tmpfs", 0, nullptr) != 0) {
-      GTEST_SKIP() << "this system lets nobody mount";
+      return SayNotChecked("a read-only file system", "this system lets not even root mount");
     }
     fs::copy(Path("db"), mount_point / "db");
     ASSERT_EQ(mount("none", mount_point.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, nullptr), 0);
   } else {
     fs::copy(Path("db"), mount_point / "db");
-    fs::permissions(mount_point / "db", fs::perms::owner_read | fs::perms::owner_exec);
-    fs::permissions(mount_point / "db" / "data.mdb", fs::perms::owner_read);
     fs::remove(mount_point / "db" / "lock.mdb");
+    fs::permissions(mount_point / "db" / "data.mdb", fs::perms::owner_read);
+    for (const fs::path& path : {mount_point / "db", mount_point}) {
+      fs::permissions(path, fs::perms::owner_read | fs::perms::owner_exec);
+    }
   }
   EXPECT_THAT(Database::Open(mount_point / "db"), IsError(ErrorCode::kNoAccess));
   EXPECT_THAT(Database::Create(mount_point / "other"), IsError(ErrorCode::kNoAccess));
   if (geteuid() == 0) {
     umount2(mount_point.c_str(), MNT_DETACH);
   } else {
-    fs::permissions(mount_point / "db", fs::perms::owner_all);
+    for (const fs::path& path : {mount_point, mount_point / "db"}) {
+      fs::permissions(path, fs::perms::owner_all);
+    }
   }
 }
 

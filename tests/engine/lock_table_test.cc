@@ -30,10 +30,12 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "engine/lock_segment.h"
+#include "tests/support/not_checked.h"
 
 namespace bobbin {
 namespace {
@@ -43,6 +45,8 @@ using Outcome = LockTable::Outcome;
 
 // Longer than a test may take: who returns from such a wait was woken.
 constexpr milliseconds kNever = std::chrono::hours(1);
+
+constexpr std::string_view kNoSystemCalls = "this kernel has no /proc/<id>/syscall";
 
 // A forked process that runs `body`. Killed and reaped at the latest when this object goes.
 class Child {
@@ -582,7 +586,7 @@ TEST_F(LockTableTest, ASegmentRemovedWhileAnotherOpensItIsNotUsed) {
   flock(file, LOCK_UN);  // The child has it, too, so closing would not do.
   close(file);
   ASSERT_EQ(child.NextReport(), 'L');
-  if (!waited) GTEST_SKIP() << "no /proc/<id>/syscall here";
+  if (!waited) SayNotChecked("an opener that waits for the segment", kNoSystemCalls);
   const VolatileState state = Open();
   EXPECT_EQ(Lock(state, 7, state.locks->OpenSession().value()), Outcome::kHeldByOther);
 }
@@ -656,7 +660,9 @@ TEST_F(QueueSignalTest, RaiseWakesASleeper) {
     own.signal->Wait(own.signal->Current(), kNever);
     report('C');
   });
-  if (!child.WaitUntilIn(SYS_futex)) GTEST_SKIP() << "no /proc/<id>/syscall here";
+  if (!child.WaitUntilIn(SYS_futex)) {
+    return SayNotChecked("a raise that finds a sleeper", kNoSystemCalls);
+  }
   state.signal->Raise();
   EXPECT_EQ(child.NextReport(), 'C');
 }

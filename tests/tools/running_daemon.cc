@@ -75,7 +75,9 @@ ProgramResult RunBobbind(const std::vector<std::string>& arguments) {
   return result;
 }
 
-RunningDaemon::RunningDaemon(std::vector<std::string> arguments) {
+RunningDaemon::RunningDaemon(std::vector<std::string> arguments,
+                             const std::filesystem::path& database)
+    : database_(database.empty() ? directory_.Path() / "database" : database) {
   Must(Database::Create(DatabasePath()));
   std::vector<std::string> words = {BOBBIND, "--database", DatabasePath().string()};
   const auto has = [&](std::string_view name) {

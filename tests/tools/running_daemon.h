@@ -26,14 +26,16 @@ class RunningDaemon {
  public:
   // Creates the database, and adds --database and, unless `arguments` has one, --listen
   // 127.0.0.1:0 and a next hop that cannot be reached: what is taken stays queued.
-  explicit RunningDaemon(std::vector<std::string> arguments = {});
+  // `database`: where to create it; else in a temporary directory.
+  explicit RunningDaemon(std::vector<std::string> arguments = {},
+                         const std::filesystem::path& database = {});
   RunningDaemon(const RunningDaemon&) = delete;
   RunningDaemon& operator=(const RunningDaemon&) = delete;
   ~RunningDaemon();  // SIGKILL, if it still runs.
 
   std::uint16_t Port() const { return port_; }
   const std::vector<std::string>& ReadyLines() const { return ready_lines_; }
-  std::filesystem::path DatabasePath() const { return directory_.Path() / "database"; }
+  const std::filesystem::path& DatabasePath() const { return database_; }
   std::string Log() const;
 
   void Signal(int signal) const;
@@ -47,6 +49,7 @@ class RunningDaemon {
 
  private:
   TemporaryDirectory directory_;
+  std::filesystem::path database_;
   pid_t process_ = -1;
   std::uint16_t port_ = 0;
   std::vector<std::string> ready_lines_;
