@@ -56,8 +56,8 @@ class KillTest : public ::testing::Test {
                                         "--log-level",
                                         "error"};
     command.insert(command.end(), more.begin(), more.end());
-    std::string first_line;
-    daemon_.emplace(command, &first_line);
+    daemon_.emplace(std::move(command));
+    const std::string first_line = daemon_->ReadLine();
     port_ = PortOf(first_line);
     ASSERT_NE(port_, 0) << "bobbind said: " << first_line;
   }

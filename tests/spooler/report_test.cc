@@ -49,7 +49,7 @@ ReportRequest Request() {
 
 // The report as Python reads it, one fact a line.
 std::string PythonReads(const std::string& report) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   std::ofstream(directory.Path() / "report", std::ios::binary) << report;
   const std::string script = R"(
 import email, email.policy, sys

@@ -1,14 +1,9 @@
 #include "tests/spooler/smtp_servers.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +12,7 @@
 #include <random>
 #include <sstream>
 #include <thread>
+#include <utility>
 
 namespace bobbin::test {
 namespace {
@@ -58,58 +54,13 @@ std::string ReadFile(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-TemporaryDirectory::TemporaryDirectory() {
-  std::string name = (fs::temp_directory_path() / "bobbin-test-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) ADD_FAILURE() << "cannot make " << name;
-  path_ = name;
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
-ChildProcess::ChildProcess(const std::vector<std::string>& command, std::string* output) {
-  std::vector<char*> argv;
-  for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
-  argv.push_back(nullptr);
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) ADD_FAILURE() << "no pipe";
-  const pid_t parent = getpid();
-  process_ = fork();
-  if (process_ == 0) {
-    // A test that crashes leaves no server behind.
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) _exit(1);
-    if (output != nullptr) dup2(ends[1], STDOUT_FILENO);
-    execvp(argv[0], argv.data());
-    _exit(127);
-  }
-  close(ends[1]);
-  if (output != nullptr) {
-    for (char c = 0; read(ends[0], &c, 1) == 1 && c != '\n';) output->push_back(c);
-  }
-  close(ends[0]);
-}
-
-ChildProcess::~ChildProcess() {
-  if (process_ <= 0) return;
-  kill(process_, SIGKILL);
-  waitpid(process_, nullptr, 0);
-}
-
-bool ChildProcess::Running() const {
-  siginfo_t info{};
-  return waitid(P_PID, static_cast<id_t>(process_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-         info.si_pid == 0;
-}
-
 SmtpTestServer::SmtpTestServer(std::vector<std::string> arguments) {
   std::vector<std::string> command = {"python3",
                                       BOBBIN_SOURCE_DIR "/tests/support/smtp_test_server.py",
                                       "--directory", directory_.Path().string()};
   command.insert(command.end(), arguments.begin(), arguments.end());
-  process_.emplace(command, &port_);
+  process_.emplace(std::move(command));
+  port_ = process_->ReadLine();
   if (port_.empty()) ADD_FAILURE() << "the test server did not start";
 }
 
@@ -155,7 +106,7 @@ SmtpSink::SmtpSink() {
         BOBBIN_POSTFIX_DIR "/usr/sbin/smtp-sink", "-d", (directory_.Path() / "m.").string()};
     if (getuid() == 0) command.insert(command.end(), {"-u", "nobody"});
     command.insert(command.end(), {"127.0.0.1:" + std::to_string(port_), "100"});
-    process_.emplace(command);
+    process_.emplace(std::move(command));
     if (Eventually([&] { return CanConnect(port_) || !process_->Running(); }) &&
         process_->Running()) {
       return;

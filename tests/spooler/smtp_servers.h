@@ -1,13 +1,14 @@
 // Real SMTP servers for tests: one that does as it is told, and Postfix's smtp-sink.
 #pragma once
 
-#include <sys/types.h>
-
 #include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "tests/support/child_process.h"
+#include "tests/support/temporary_directory.h"
 
 namespace bobbin::test {
 
@@ -16,38 +17,11 @@ bool Eventually(const std::function<bool()>& condition);
 
 std::string ReadFile(const std::filesystem::path& path);
 
-// Made empty, removed with everything in it.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory();
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory();
-  const std::filesystem::path& Path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 struct TakenMessage {
   std::string connection;
   std::string sender;  // The argument of MAIL.
   std::vector<std::string> recipients;
   std::string content;
-};
-
-// A process that is killed with its owner.
-class ChildProcess {
- public:
-  // `output`: receives the first line of its standard output, if wanted.
-  explicit ChildProcess(const std::vector<std::string>& command, std::string* output = nullptr);
-  ChildProcess(const ChildProcess&) = delete;
-  ChildProcess& operator=(const ChildProcess&) = delete;
-  ~ChildProcess();
-  bool Running() const;
-
- private:
-  pid_t process_ = -1;
 };
 
 // tests/support/smtp_test_server.py with `arguments`.

@@ -184,7 +184,7 @@ class SpoolerTest : public ::testing::Test {
 
   std::vector<QueueRow> Queue() { return *database_->GetOutgoingQueue().Rows(100); }
 
-  test::TemporaryDirectory directory_;
+  TemporaryDirectory directory_;
   std::filesystem::path path_;
   ManualClock clock_;
   std::optional<Database> database_;

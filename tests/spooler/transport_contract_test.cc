@@ -104,7 +104,7 @@ class DropDirectoryRig final : public Rig {
   }
 
  private:
-  test::TemporaryDirectory directory_;
+  TemporaryDirectory directory_;
 };
 
 // A program that stores what it reads once it has read all of it.
@@ -132,7 +132,7 @@ class CommandRig final : public Rig {
   }
 
  private:
-  test::TemporaryDirectory directory_;
+  TemporaryDirectory directory_;
 };
 
 class DiscardRig final : public Rig {

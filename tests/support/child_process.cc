@@ -1,7 +1,7 @@
 #include "tests/support/child_process.h"
 
 #include <fcntl.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,8 +11,6 @@
 #include <map>
 #include <system_error>
 #include <utility>
-
-extern char** environ;  // NOLINT(readability-redundant-declaration)
 
 namespace bobbin {
 namespace {
@@ -28,6 +26,13 @@ Programs& AllPrograms() {
 
 void Check(int code, const char* what) {
   if (code != 0) throw std::system_error(code, std::generic_category(), what);
+}
+
+std::vector<std::string> OwnCommand(const std::string& program,
+                                    const ChildProgram::Arguments& arguments) {
+  std::vector<std::string> command{"/proc/self/exe", std::string(kFlag), program};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return command;
 }
 
 }  // namespace
@@ -51,33 +56,46 @@ std::string Hear() {
   return line;
 }
 
-ChildProcess::ChildProcess(const std::string& program, const ChildProgram::Arguments& arguments) {
+ChildProcess::ChildProcess(std::vector<std::string> command) {
   int in[2];
   int out[2];
   // A child that cannot tell its parent from another child's pipe would never see it close.
   Check(pipe2(in, O_CLOEXEC) == 0 ? 0 : errno, "pipe");
   Check(pipe2(out, O_CLOEXEC) == 0 ? 0 : errno, "pipe");
-  to_child_ = in[1];
-  from_child_ = out[0];
-  posix_spawn_file_actions_t actions;
-  Check(posix_spawn_file_actions_init(&actions), "spawn");
-  Check(posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO), "spawn");
-  Check(posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO), "spawn");
-  std::vector<std::string> words{"/proc/self/exe", std::string(kFlag), program};
-  words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> pointers;
-  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.reserve(command.size() + 1);
+  for (std::string& word : command) pointers.push_back(word.data());
   pointers.push_back(nullptr);
-  Check(posix_spawn(&id_, "/proc/self/exe", &actions, nullptr, pointers.data(), environ), "spawn");
-  posix_spawn_file_actions_destroy(&actions);
+  const pid_t parent = getpid();
+  id_ = fork();
+  Check(id_ < 0 ? errno : 0, "fork");
+  if (id_ == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(1);
+    dup2(in[0], STDIN_FILENO);
+    dup2(out[1], STDOUT_FILENO);
+    execvp(pointers[0], pointers.data());
+    _exit(127);
+  }
   close(in[0]);
   close(out[1]);
+  to_child_ = in[1];
+  from_child_ = out[0];
 }
+
+ChildProcess::ChildProcess(const std::string& program, const ChildProgram::Arguments& arguments)
+    : ChildProcess(OwnCommand(program, arguments)) {}
 
 ChildProcess::~ChildProcess() {
   if (id_ > 0) Kill();
   close(to_child_);
   close(from_child_);
+}
+
+bool ChildProcess::Running() const {
+  siginfo_t info{};
+  return waitid(P_PID, static_cast<id_t>(id_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == 0;
 }
 
 std::string ChildProcess::ReadLine() {

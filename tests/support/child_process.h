@@ -1,5 +1,8 @@
-// Real second processes for tests: the test program runs itself again, but instead of its tests
-// runs one function, named on its command line.
+// Real second processes for tests: any command, or the test program itself, which then runs not its
+// tests but one function, named on its command line.
+//
+//   ChildProcess server({"python3", "server.py"});
+//   const std::string port = server.ReadLine();
 //
 //   const ChildProgram holder("hold-lock", [](const ChildProgram::Arguments& arguments) {
 //     ... ; Say("locked"); Hear(); return 0;
@@ -7,7 +10,7 @@
 //   ChildProcess child("hold-lock", {path});
 //   child.ReadLine() == "locked"; child.Kill();
 //
-// The program needs tests/support/test_main.cc.
+// For its own functions the program needs tests/support/test_main.cc.
 #pragma once
 
 #include <sys/types.h>
@@ -33,14 +36,18 @@ class ChildProgram {
 void Say(std::string_view line);
 std::string Hear();
 
+// Its input and output are lines to and from the parent; its errors go where the parent's go. It is
+// killed with its owner, also when that crashes.
 class ChildProcess {
  public:
+  explicit ChildProcess(std::vector<std::string> command);
   ChildProcess(const std::string& program, const ChildProgram::Arguments& arguments);
-  ~ChildProcess();  // Kills it if it still runs.
+  ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
   pid_t Id() const { return id_; }
+  bool Running() const;
   std::string ReadLine();  // Waits for it; empty when the child has ended.
   void WriteLine(std::string_view line);
   void Kill();  // SIGKILL, and waits until the process is gone.

@@ -19,6 +19,7 @@
 #include "engine/kv/kv_engine.h"
 #include "engine/kv/memory_engine.h"
 #include "tests/engine/kv/kv_test_support.h"
+#include "tests/support/temporary_directory.h"
 
 namespace bobbin::kv {
 namespace {
@@ -72,8 +73,8 @@ class KvContract : public ::testing::TestWithParam<Kind> {
       engine_ = NewMemoryEngine({"queue", "bodies"});
       return;
     }
-    ASSERT_TRUE(test::CreateEmpty(directory_.path()));
-    auto opened = OpenLmdbEngine(directory_.path(), test::TwoTables());
+    ASSERT_TRUE(test::CreateEmpty(directory_.Path()));
+    auto opened = OpenLmdbEngine(directory_.Path(), test::TwoTables());
     ASSERT_TRUE(opened) << ToString(opened.error());
     engine_ = *opened;
   }
@@ -99,7 +100,7 @@ class KvContract : public ::testing::TestWithParam<Kind> {
     return sequence;
   }
 
-  test::TemporaryDirectory directory_;
+  TemporaryDirectory directory_;
   std::shared_ptr<Engine> engine_;
 };
 

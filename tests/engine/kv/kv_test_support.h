@@ -1,9 +1,7 @@
-// What both kv tests need: a directory that goes away, and short ways to say
-// "put this" and "what is there" to an engine.
+// What both kv tests need: short ways to say "put this" and "what is there" to an engine.
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <filesystem>
 #include <memory>
@@ -18,26 +16,6 @@ namespace bobbin::kv::test {
 
 inline constexpr TableId kQueue{0};
 inline constexpr TableId kBodies{1};
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "bobbin-kv-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) ADD_FAILURE() << "no temporary directory";
-    path_ = pattern;
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline LmdbOptions TwoTables() {
   LmdbOptions options;

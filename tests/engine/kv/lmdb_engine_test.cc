@@ -16,14 +16,15 @@
 #include <thread>
 
 #include "engine/kv/commit_fault.h"
-#include "tests/engine/kv/child_process.h"
+#include "tests/engine/kv/forked_child.h"
 #include "tests/engine/kv/kv_test_support.h"
+#include "tests/support/temporary_directory.h"
 
 namespace bobbin::kv {
 namespace {
 
-using test::ChildProcess;
 using test::CodeOf;
+using test::ForkedChild;
 using test::kBodies;
 using test::Keys;
 using test::kQueue;
@@ -37,7 +38,7 @@ using ::testing::SizeIs;
 
 class LmdbEngineTest : public ::testing::Test {
  protected:
-  const std::filesystem::path& path() const { return directory_.path(); }
+  const std::filesystem::path& path() const { return directory_.Path(); }
 
   void Create() { ASSERT_TRUE(test::CreateEmpty(path())); }
 
@@ -59,7 +60,7 @@ class LmdbEngineTest : public ::testing::Test {
     std::ofstream(path() / name, std::ios::binary) << content;
   }
 
-  test::TemporaryDirectory directory_;
+  TemporaryDirectory directory_;
 };
 
 LmdbStatistics StatisticsOf(const Engine& engine) {
@@ -230,7 +231,7 @@ TEST_F(LmdbEngineTest, AFileWithoutPermissionIsNoAccess) {
   ASSERT_EQ(chmod(path().c_str(), 0755), 0);
   for (const mode_t mode : {0000U, 0444U}) {
     ASSERT_EQ(chmod((path() / "data.mdb").c_str(), mode), 0);
-    ChildProcess child([&](const ChildProcess::Line&) {
+    ForkedChild child([&](const ForkedChild::Line&) {
       if (geteuid() == 0 && setuid(65534) != 0) return 2;
       const auto opened = OpenLmdbEngine(path(), test::TwoTables());
       return !opened && opened.error().code == ErrorCode::kNoAccess ? 0 : 1;
@@ -276,7 +277,7 @@ TEST_F(LmdbEngineTest, AForkedChildIsRefusedAndLeavesTheParentAlone) {
   ASSERT_TRUE(engine->Update(PutRow("a", "")).IsCommitted());
   ASSERT_THAT(Keys(*engine), ElementsAre("a"));
   ASSERT_EQ(StatisticsOf(*engine).readers, 1U);
-  ChildProcess child([&](const ChildProcess::Line&) {
+  ForkedChild child([&](const ForkedChild::Line&) {
     const Result<void> viewed = engine->View([](ReadTransaction&) { return Result<void>(); });
     if (viewed || viewed.error().code != ErrorCode::kStoreFailed) return 1;
     if (viewed.error().detail.find("before fork") == std::string::npos) return 2;
@@ -312,7 +313,7 @@ Result<void> Increment(WriteTransaction& transaction) {
 
 TEST_F(LmdbEngineTest, ProcessesThatWriteAtOnceLoseNothing) {
   Create();
-  const auto increment_often = [&](const ChildProcess::Line&) {
+  const auto increment_often = [&](const ForkedChild::Line&) {
     const auto engine = OpenLmdbEngine(path(), test::TwoTables());
     if (!engine) return 1;
     for (int i = 0; i < 100; ++i) {
@@ -320,8 +321,8 @@ TEST_F(LmdbEngineTest, ProcessesThatWriteAtOnceLoseNothing) {
     }
     return 0;
   };
-  ChildProcess first(increment_often);
-  ChildProcess second(increment_often);
+  ForkedChild first(increment_often);
+  ForkedChild second(increment_often);
   {
     const auto engine = Open();
     for (int i = 0; i < 100; ++i) EXPECT_TRUE(engine->Update(Increment).IsCommitted());
@@ -336,7 +337,7 @@ TEST_F(LmdbEngineTest, ProcessesThatOpenAtOnceSeeTheSameDatabase) {
   // leaves LMDB's lock file half initialised. Who was waiting for it then takes the
   // database for empty, and the next commit overwrites it.
   Create();
-  const auto open_and_increment = [&](const ChildProcess::Line& line) {
+  const auto open_and_increment = [&](const ForkedChild::Line& line) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     const rlimit limit{std::uint64_t{1} << 40, std::uint64_t{1} << 40};
     if (setrlimit(RLIMIT_AS, &limit) != 0) return 3;
@@ -349,10 +350,10 @@ TEST_F(LmdbEngineTest, ProcessesThatOpenAtOnceSeeTheSameDatabase) {
     }
     return 0;
   };
-  std::deque<ChildProcess> children;
+  std::deque<ForkedChild> children;
   for (int i = 0; i < 4; ++i) children.emplace_back(open_and_increment);
-  for (ChildProcess& child : children) child.line().Say(1);
-  for (ChildProcess& child : children) EXPECT_EQ(child.Wait(), 0);
+  for (ForkedChild& child : children) child.line().Say(1);
+  for (ForkedChild& child : children) EXPECT_EQ(child.Wait(), 0);
   EXPECT_THAT(Read(*Open(), "count"), Optional(std::string("120")));
 }
 
@@ -360,7 +361,7 @@ TEST_F(LmdbEngineTest, ALockFileThatForgotTheLastTransactionIsNotBelieved) {
   Create();
   ASSERT_TRUE(Open()->Update(PutRow("a", "")).IsCommitted());
   // While another process has it open, LMDB takes the lock file as it finds it.
-  ChildProcess other([&](const ChildProcess::Line& line) {
+  ForkedChild other([&](const ForkedChild::Line& line) {
     const auto engine = OpenLmdbEngine(path(), test::TwoTables());
     line.Say(engine ? 1 : 0);
     (void)line.Hear();
@@ -381,7 +382,7 @@ TEST_F(LmdbEngineTest, ALockFileThatForgotTheLastTransactionIsNotBelieved) {
 }
 
 // Writes numbered rows to both tables, telling the line each number that is durable.
-int WriteRowsForever(const std::filesystem::path& path, const ChildProcess::Line& line) {
+int WriteRowsForever(const std::filesystem::path& path, const ForkedChild::Line& line) {
   const auto engine = OpenLmdbEngine(path, test::TwoTables());
   if (!engine) return 1;
   for (std::uint32_t i = 0;; ++i) {
@@ -406,8 +407,8 @@ void ExpectRowsUpTo(Engine& engine, std::uint32_t acknowledged) {
 TEST_F(LmdbEngineTest, AKilledWriterLosesNothingItAcknowledged) {
   for (const std::uint32_t kill_after : {0U, 7U, 40U}) {
     Create();
-    ChildProcess writer(
-        [&](const ChildProcess::Line& line) { return WriteRowsForever(path(), line); });
+    ForkedChild writer(
+        [&](const ForkedChild::Line& line) { return WriteRowsForever(path(), line); });
     std::optional<std::uint32_t> acknowledged = writer.line().Hear();
     while (acknowledged && *acknowledged < kill_after) acknowledged = writer.line().Hear();
     writer.Kill();
@@ -421,7 +422,7 @@ TEST_F(LmdbEngineTest, AKilledWriterLosesNothingItAcknowledged) {
 TEST_F(LmdbEngineTest, ReadersOfDeadProcessesAreClearedAtOpen) {
   Create();
   // Holds a View until it is killed or told to go.
-  const auto hold_view = [&](const ChildProcess::Line& line) {
+  const auto hold_view = [&](const ForkedChild::Line& line) {
     const auto engine = OpenLmdbEngine(path(), test::TwoTables());
     if (!engine) return 1;
     const Result<void> viewed = (*engine)->View([&](ReadTransaction&) -> Result<void> {
@@ -431,8 +432,8 @@ TEST_F(LmdbEngineTest, ReadersOfDeadProcessesAreClearedAtOpen) {
     });
     return viewed ? 0 : 2;
   };
-  ChildProcess doomed(hold_view);
-  ChildProcess living(hold_view);  // While somebody lives, LMDB keeps the reader table.
+  ForkedChild doomed(hold_view);
+  ForkedChild living(hold_view);  // While somebody lives, LMDB keeps the reader table.
   ASSERT_TRUE(doomed.line().Hear());
   ASSERT_TRUE(living.line().Hear());
   {
@@ -448,7 +449,7 @@ TEST_F(LmdbEngineTest, ReadersOfDeadProcessesAreClearedAtOpen) {
 
 TEST_F(LmdbEngineTest, AMapThatAnotherProcessOutgrewIsAdopted) {
   Create();
-  ChildProcess writer([&](const ChildProcess::Line& line) {
+  ForkedChild writer([&](const ForkedChild::Line& line) {
     for (std::uint32_t round = 0; line.Hear(); ++round) {
       const auto engine = OpenLmdbEngine(path(), test::TwoTables());
       if (!engine) return 1;
@@ -507,7 +508,7 @@ TEST_F(LmdbEngineTest, AFullMapIsNotEnoughDiskForTheClosureThatMetIt) {
 
 TEST_F(LmdbEngineTest, AWriteThatFailsOnAFullDiskIsUnknownAndLosesNothingAcknowledged) {
   Create();
-  ChildProcess writer([&](const ChildProcess::Line& line) {
+  ForkedChild writer([&](const ForkedChild::Line& line) {
     signal(SIGXFSZ, SIG_IGN);
     const rlimit limit{1 << 20, 1 << 20};
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return 3;

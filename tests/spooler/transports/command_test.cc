@@ -108,7 +108,7 @@ TEST(CommandTransport, WhatItLeavesRunningHoldsNobodyUp) {
 }
 
 TEST(CommandTransport, TheTimeLimitEndsTheWholeGroup) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   const std::string pid_file = (directory.Path() / "pid").string();
   for (const std::string& script : {"cat >/dev/null; sleep 600 & echo $! >" + pid_file + "; wait",
                                     "sleep 600 & echo $! >" + pid_file + "; wait"}) {
@@ -126,7 +126,7 @@ TEST(CommandTransport, TheTimeLimitEndsTheWholeGroup) {
 }
 
 TEST(CommandTransport, CancellingEndsTheProgram) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   const std::string started = (directory.Path() / "started").string();
   const auto cancel_once_started = [&](TransportProvider& transport) {
     EXPECT_TRUE(test::Eventually([&] { return !test::ReadFile(started).empty(); }));
@@ -154,7 +154,7 @@ TEST(CommandTransport, CancellingEndsTheProgram) {
 }
 
 TEST(CommandTransport, ArgumentsAreFilledInWithoutAShell) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   std::ofstream(directory.Path() / "show") << "#!/bin/sh\ncat >/dev/null\n"
                                               "for a in \"$@\"; do echo \"[$a]\"; done; env; "
                                               "ls /proc/self/fd | wc -l\n";

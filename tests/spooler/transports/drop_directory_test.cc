@@ -41,7 +41,7 @@ class DropDirectory : public ::testing::Test {
     return NewDropDirectoryTransport({Root().string()})()->SubmitMessage(message).status;
   }
 
-  const test::TemporaryDirectory directory_;
+  const TemporaryDirectory directory_;
 };
 
 TEST_F(DropDirectory, DeliversIntoAMaildirItMakes) {

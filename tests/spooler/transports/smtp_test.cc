@@ -547,7 +547,7 @@ class SmtpTls : public ::testing::Test {
     return more;
   }
 
-  test::TemporaryDirectory directory_;
+  TemporaryDirectory directory_;
   const test::Certificate certificate_;
 };
 

@@ -15,7 +15,7 @@
 
 namespace bobbin::kv::test {
 
-class ChildProcess {
+class ForkedChild {
  public:
   // One end of the two pipes.
   struct Line {
@@ -33,7 +33,7 @@ class ChildProcess {
   };
 
   // `body` returns the exit code. It must not use EXPECT_: nobody would hear it.
-  explicit ChildProcess(const std::function<int(const Line&)>& body) {
+  explicit ForkedChild(const std::function<int(const Line&)>& body) {
     std::array<int, 2> down{};
     std::array<int, 2> up{};
     if (pipe(down.data()) != 0 || pipe(up.data()) != 0) ADD_FAILURE() << "no pipe";
@@ -48,13 +48,13 @@ class ChildProcess {
     line_ = {up[0], down[1]};
   }
 
-  ~ChildProcess() {
+  ~ForkedChild() {
     close(line_.out);
     if (process_ > 0) Kill();
     close(line_.in);
   }
-  ChildProcess(const ChildProcess&) = delete;
-  ChildProcess& operator=(const ChildProcess&) = delete;
+  ForkedChild(const ForkedChild&) = delete;
+  ForkedChild& operator=(const ForkedChild&) = delete;
 
   const Line& line() const { return line_; }
 
