@@ -154,7 +154,8 @@ class SpoolerTest : public ::testing::Test {
     return step;
   }
 
-  EntryId Submit(const std::vector<std::string>& recipients, const PropertyList& properties = {}) {
+  EntryId Submit(const std::vector<std::string>& recipients, const PropertyList& properties = {},
+                 std::string_view original = "Subject: test\nBcc: secret@x.test\n\nbody\n") {
     Message message = *store_->CreateMessage(store_->Folders().outbox);
     std::vector<Property> all(properties.begin(), properties.end());
     all.push_back(Property::Bytes(pr::kSubject, "test"));
@@ -169,7 +170,7 @@ class SpoolerTest : public ::testing::Test {
     }
     EXPECT_TRUE(message.ModifyRecipients(kModifyRecipientsAdd, rows));
     MessageBodyWriter content = store_->NewContent();
-    EXPECT_TRUE(content.Append("Subject: test\nBcc: secret@x.test\n\nbody\n"));
+    EXPECT_TRUE(content.Append(original));
     EXPECT_TRUE(message.SetContent(*content.Finish()));
     const EntryId id = *message.Id();
     const Result<void> submitted = message.SubmitMessage();
@@ -214,6 +215,14 @@ TEST_F(SpoolerTest, DeliveredMessageLeavesTheQueueAndBccNeverLeaves) {
   EXPECT_EQ(script_.contents.at(0), "Subject: test\r\n\r\nbody\r\n");
   EXPECT_EQ(script_.reverse_path, "amy@x.test");
   EXPECT_EQ(script_.end_messages, 1);
+}
+
+// Not rendered from properties, as one without an original is.
+TEST_F(SpoolerTest, AnEmptyOriginalIsSentEmpty) {
+  Submit({"b@x.test"}, {}, "");
+  script_.steps = {Outcomes({Delivered()})};
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_THAT(script_.contents, ElementsAre(""));
 }
 
 TEST_F(SpoolerTest, RetriedRecipientWaitsWithDoublingDelayAndOthersAreNotOfferedAgain) {

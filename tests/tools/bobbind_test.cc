@@ -48,6 +48,14 @@ TEST(Bobbind, QueuesPipelinedMessagesByteForByte) {
   EXPECT_THAT(daemon.QueuedContents(), ElementsAre(kMail, bytes));
 }
 
+TEST(Bobbind, QueuesAnEmptyMessageEmpty) {
+  const RunningDaemon daemon;
+  SmtpSocket client(daemon.Port());
+  ASSERT_TRUE(client.OpenData());
+  EXPECT_THAT(client.Command("."), StartsWith("250 2.0.0 queued"));
+  EXPECT_THAT(daemon.QueuedContents(), ElementsAre(""));
+}
+
 TEST(Bobbind, StreamsALargeMessage) {
   const RunningDaemon daemon;
   SmtpSocket client(daemon.Port());

@@ -71,6 +71,15 @@ TEST_F(MessageTest, AComposedMessageIsExportedAsItWouldBeSent) {
   EXPECT_EQ(shown.at(0)["content_bytes"], nullptr);
 }
 
+TEST_F(MessageTest, AnEmptyOriginalIsExportedEmpty) {
+  const std::string queue_id = Submit("");
+  const Ended run = Bobbin({"message", "export", queue_id});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(run.out, "");
+  const auto shown = ParseLines(Bobbin({"message", "show", "--json", queue_id}).out);
+  EXPECT_EQ(shown.at(0)["content_bytes"], 0);
+}
+
 TEST_F(MessageTest, WhatIsNotThereIsExit66) {
   for (const char* command : {"show", "export"}) {
     const Ended run = Bobbin({"message", command, "ZZZZ"});
