@@ -49,8 +49,21 @@ bool Command(int connection, const std::string& line, int expected) {
 
 }  // namespace
 
-SmtpLoad::SmtpLoad(int threads, int recipients, std::size_t body_bytes)
-    : recipients_(recipients), body_(body_bytes, 'x') {
+std::string LoadTextOf(const std::string& message) {
+  constexpr int kLinesOfMost = 20;
+  constexpr int kLinesWrittenAhead = 5'000;
+  constexpr std::size_t kLineBytes = 78;
+  const bool ahead = std::stoull(message.substr(1)) % 40 == 0;
+  std::string text;
+  for (int i = 0; i < (ahead ? kLinesWrittenAhead : kLinesOfMost); ++i) {
+    std::string line = message + " " + std::to_string(i) + " ";
+    line.resize(kLineBytes, 'x');
+    text += line + "\r\n";
+  }
+  return text;
+}
+
+SmtpLoad::SmtpLoad(int threads, int recipients) : recipients_(recipients) {
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this, i] { Run(i); });
 }
 
@@ -97,7 +110,7 @@ bool SmtpLoad::SendOne(int connection, int thread) {
   }
   if (!Command(connection, "DATA", 354)) return false;
   const std::string content =
-      "Message-ID: <" + id + "@load.test>\r\nSubject: " + id + "\r\n\r\n" + body_ + "\r\n.";
+      "Message-ID: <" + id + "@load.test>\r\nSubject: " + id + "\r\n\r\n" + LoadTextOf(id) + ".";
   if (!Command(connection, content, 250)) return false;
   const std::lock_guard lock(mutex_);
   acknowledged_.merge(wanted);

@@ -18,11 +18,15 @@ struct Delivery {
   friend auto operator<=>(const Delivery&, const Delivery&) = default;
 };
 
+// The text of a message of that id, its lines numbered; of every 40th it is too long to be kept in
+// memory until the message exists (engine/message_body.h), so that it is written ahead.
+std::string LoadTextOf(const std::string& message);
+
 // `threads` clients, each one message after the other with `recipients` recipients, until Stop.
 // They survive a server that goes away: they connect again to the port they are given.
 class SmtpLoad {
  public:
-  SmtpLoad(int threads, int recipients, std::size_t body_bytes);
+  SmtpLoad(int threads, int recipients);
   SmtpLoad(const SmtpLoad&) = delete;
   SmtpLoad& operator=(const SmtpLoad&) = delete;
   ~SmtpLoad();
@@ -39,7 +43,6 @@ class SmtpLoad {
   bool SendOne(int connection, int thread);
 
   const int recipients_;
-  const std::string body_;
   std::atomic<int> port_{0};
   std::atomic<bool> stop_{false};
   std::atomic<std::uint64_t> next_message_{0};
