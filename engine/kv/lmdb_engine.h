@@ -14,7 +14,9 @@
 //             disk is what fills up. Below free_bytes_min of free disk, normal
 //             updates are refused with kNotEnoughDisk before they write;
 //             SpaceUse::kMayUseReserve goes on to the last byte.
-//             MDB_MAP_FULL is kNotEnoughDisk; MDB_MAP_RESIZED is adopted.
+//             MDB_MAP_FULL is kNotEnoughDisk; MDB_MAP_RESIZED is adopted. Opening
+//             asks for the pages of lock.mdb: kNotEnoughDisk when even the first
+//             cannot be had, instead of a SIGBUS at its first use.
 // Processes   Any number may open and write. Readers of dead processes are cleared
 //             at open and every minute. Opening one path twice in a process shares
 //             the environment (LMDB caveat: opening it twice would silently drop

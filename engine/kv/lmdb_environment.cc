@@ -24,6 +24,7 @@ constexpr std::size_t kIdleReadersMax = 64;
 constexpr unsigned kUnsafeFlags = MDB_NOSYNC | MDB_NOMETASYNC | MDB_MAPASYNC | MDB_WRITEMAP;
 // Readahead stays on: without it a cold 25 MiB body takes 550 ms instead of 19 ms.
 constexpr unsigned kFlags = MDB_NOTLS;
+constexpr mode_t kFileMode = 0660;  // The umask decides whether the group may write, too.
 
 // Processes open a database one at a time. If the first opener fails or dies between
 // initialising LMDB's lock file and entering the last transaction there, those who
@@ -59,6 +60,27 @@ class OpeningTurn {
   int file_;
   int code_ = 0;
 };
+
+// LMDB makes its lock file sparse and writes to it through a mapping: on a full disk the first
+// touch of a page, a new file's or that of the 61st reader, would be a SIGBUS. Its pages are
+// therefore asked for here. Nobody of this process may have the file open: closing it drops the
+// locks of all.
+int ReserveLockFile(const std::filesystem::path& directory) {
+  constexpr off_t kNewFileBytes = (kReadersMax - 1) * 64 + 192;  // As LMDB sizes it.
+  const int file = open((directory / "lock.mdb").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode);
+  if (file < 0) return MDB_SUCCESS;  // LMDB will say why.
+  struct stat status {};
+  int code = fstat(file, &status) == 0 ? MDB_SUCCESS : errno;
+  if (code == MDB_SUCCESS) {
+    // One that is in use must not grow: others have mapped as much as there was.
+    const off_t bytes = status.st_size == 0 ? kNewFileBytes : status.st_size;
+    const bool full = fallocate(file, 0, 0, bytes) != 0 && (errno == ENOSPC || errno == EDQUOT);
+    // With its first page it serves some readers: enough to look at the mail, and to delete some.
+    if (full && status.st_blocks == 0) code = ENOSPC;
+  }
+  close(file);
+  return code;
+}
 
 }  // namespace
 
@@ -105,8 +127,8 @@ int LmdbEnvironment::OpenEnvironment(const std::filesystem::path& directory,
   if (code == MDB_SUCCESS) {
     code = mdb_env_set_maxdbs(environment_, static_cast<MDB_dbi>(tables_.capacity()));
   }
-  // The umask decides whether the group may write, too.
-  if (code == MDB_SUCCESS) code = mdb_env_open(environment_, directory.c_str(), kFlags, 0660);
+  if (code == MDB_SUCCESS) code = ReserveLockFile(directory);
+  if (code == MDB_SUCCESS) code = mdb_env_open(environment_, directory.c_str(), kFlags, kFileMode);
   return code;
 }
 

@@ -6,8 +6,11 @@
 // in rows of the same transaction, in rows written ahead. Where nothing can be mounted the limit
 // of a file's size stands in for a disk without reserve, and an absurd reserve for a full one.
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <map>
@@ -175,6 +178,31 @@ TEST_F(FullDisk, WithoutAReserveLosesAndHalvesNothing) {
     Remove();
     Create();
   }
+}
+
+// A database that was copied there has no lock file; making one must not end in a SIGBUS.
+TEST_F(FullDisk, RefusesToOpenWhatNeedsANewLockFile) {
+  if (!disk_.IsMounted()) {
+    return SayNotChecked("opening on a full file system", "this process may not mount one");
+  }
+  Close();
+  fs::remove(Path() / "lock.mdb");
+  disk_.FillUntilFree(0);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    EXPECT_THAT(Database::Open(Path()), IsError(ErrorCode::kNotEnoughDisk));
+  }
+  disk_.Relieve();
+  Open(0);
+  struct stat status {};
+  ASSERT_EQ(stat((Path() / "lock.mdb").c_str(), &status), 0);
+  EXPECT_GE(status.st_blocks * 512, status.st_size) << "not every reader has its slot";
+  // An older one has not all its pages: it opens, because its first is there.
+  Close();
+  const int file = open((Path() / "lock.mdb").c_str(), O_RDWR);
+  ASSERT_EQ(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 8'192, 57'344), 0);
+  close(file);
+  disk_.FillUntilFree(0);
+  Open(0);
 }
 
 class DiskWithReserve : public FullDisk {
