@@ -96,6 +96,10 @@ Result<QueueEvent> DeliverTo(RowWriter& rows, const LocalDelivery& delivery, Sto
   copy.store = store;
   copy.folder = target->folders.inbox;
   copy.message_flags = kMsgFlagUnmodified | (copy.message_flags & kMsgFlagHasAttach);
+  // A wish for a read report is one from now on (specification 4.3).
+  if (copy.properties.FlagOr(pr::kReadReceiptRequested, false)) {
+    copy.message_flags |= kMsgFlagReadReceiptPending | kMsgFlagNonReadReceiptPending;
+  }
   copy.submit_flags = 0;
   copy.queue_sequence = 0;
   copy.revision = 0;

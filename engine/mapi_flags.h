@@ -35,6 +35,15 @@ inline constexpr std::uint32_t kKeepOpenReadOnly = 0x1;
 inline constexpr std::uint32_t kKeepOpenReadWrite = 0x2;
 inline constexpr std::uint32_t kForceSave = 0x4;
 
+inline constexpr std::uint32_t kMsgFlagReadReceiptPending = 0x100;
+inline constexpr std::uint32_t kMsgFlagNonReadReceiptPending = 0x200;
+
+inline constexpr std::uint32_t kSuppressReceipt = 0x1;
+inline constexpr std::uint32_t kClearReadFlag = 0x4;
+inline constexpr std::uint32_t kGenerateReceiptOnly = 0x10;
+inline constexpr std::uint32_t kClearReadReceiptPending = 0x20;
+inline constexpr std::uint32_t kClearNonReadReceiptPending = 0x40;
+
 inline constexpr std::uint32_t kModifyRecipientsReplace = 0x0;
 inline constexpr std::uint32_t kModifyRecipientsAdd = 0x2;
 inline constexpr std::uint32_t kModifyRecipientsModify = 0x4;

@@ -104,6 +104,16 @@ class Message {
   //   kSubmitted      kForceSave on a message that was submitted meanwhile (C30)
   Result<void> SaveChanges(std::uint32_t flags = 0);
 
+  // MAPI: IMessage::SetReadFlag, with 0, kSuppressReceipt, kClearReadFlag, kGenerateReceiptOnly,
+  // kClearReadReceiptPending, kClearNonReadReceiptPending, kMapiDeferredErrors (ignored) as in
+  // specification 4.3. Durable at once, whatever else is pending on this object. A read report that
+  // is due is submitted in the same transaction, at most once per message.
+  //   kSubmitted         the message is in the outgoing queue: its flag stays (C60)
+  //   kInvalidParameter  flags that exclude each other (C61)
+  //   kObjectDeleted     it is gone, or was never saved
+  //   kUnknownFlags
+  Result<void> SetReadFlag(std::uint32_t flags = 0);
+
   // MAPI: IMessage::SubmitMessage with 0 or kForceSubmit (no difference). Saves the edits
   // and puts the message into the outgoing queue, one transaction (specification 4.4). On
   // success this object is invalid; its entry id still names the message.

@@ -6,6 +6,7 @@
 #include "engine/content_rows.h"
 #include "engine/database_state.h"
 #include "engine/message_object.h"
+#include "engine/read_flag.h"
 #include "engine/submission.h"
 #include "engine/utf8.h"
 
@@ -212,20 +213,25 @@ Result<Completion> MessageStore::DeleteMessages(FolderId folder,
 
 Result<Completion> MessageStore::DeleteFrom(FolderId folder, std::span<const MessageId> messages) {
   bool partial = false;
+  std::vector<QueueEvent> events;
   RETURN_IF_ERROR(database_->Update(
       [&](RowWriter& rows) -> Result<void> {
         partial = false;
+        events.clear();
         for (const MessageId id : messages) {
           ASSIGN_OR_RETURN(const auto record, Movable(rows, folder, id));
           if (!record) {
             partial = true;
             continue;
           }
+          RETURN_IF_ERROR(ReportDeletedUnread(rows, *database_, *record, events));
           RETURN_IF_ERROR(EraseMessage(rows, id, *record));
         }
         return {};
       },
       kv::SpaceUse::kMayUseReserve));
+  if (!events.empty()) database_->shared.signal->Raise();
+  database_->queue_events.Publish(events);
   return partial ? Completion::kPartial : Completion::kComplete;
 }
 

@@ -103,6 +103,11 @@ class MessageStore {
                                   std::vector<MessageId>* copies = nullptr);
   Result<Completion> MoveMessages(FolderId from, std::span<const MessageId> messages, FolderId to);
 
+  // MAPI: IMAPIFolder::SetReadFlags, flags as Message::SetReadFlag; no messages given: all of the
+  // folder. Submitted ones are left out (kPartial).
+  Result<Completion> SetReadFlags(FolderId folder, std::span<const MessageId> messages,
+                                  std::uint32_t flags = 0);
+
   // --- Folders ---
 
   //   kCollision  the parent has a folder of that name (compared byte for byte)

@@ -142,6 +142,14 @@ Result<QueueRow> OutgoingQueue::Row(MessageId message) const {
   return result;
 }
 
+Result<void> OutgoingQueue::SortTable(std::span<const SortOrder> orders) const {
+  if (orders.size() == 1 && orders[0].tag == pr::kClientSubmitTime && !orders[0].descending) {
+    return {};
+  }
+  return Fail(ErrorCode::kTooComplex,
+              "the outgoing queue is ordered by ascending PR_CLIENT_SUBMIT_TIME only");
+}
+
 Result<std::uint64_t> OutgoingQueue::Count() const {
   std::uint64_t count = 0;
   const std::string begin = store_ ? QueueKey(*store_, 0) : std::string();

@@ -19,6 +19,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,11 @@ struct QueueRow {
 // What happened to the queue, told after the commit that made it so (C43, C44).
 // kNewMail is about a message in a store, not about a row of the queue.
 enum class QueueEventKind : std::uint8_t { kRowAdded, kRowModified, kRowDeleted, kNewMail };
+struct SortOrder {
+  PropertyTag tag;
+  bool descending = false;
+};
+
 struct QueueEvent {
   QueueEventKind kind;
   StoreId store;
@@ -88,6 +94,10 @@ class OutgoingQueue {
   Result<std::vector<QueueRow>> Rows(std::uint32_t rows_max, std::uint64_t after = 0,
                                      std::vector<Error>* damaged = nullptr) const;
   Result<QueueRow> Row(MessageId message) const;
+  // MAPI: IMAPITable::SortTable. The queue has one order, ascending PR_CLIENT_SUBMIT_TIME, which
+  // Rows keeps; asked for, it is granted (C49).
+  //   kTooComplex  any other order; the order stays
+  Result<void> SortTable(std::span<const SortOrder> orders) const;
   // Counts by walking the queue: costs what it touches.
   Result<std::uint64_t> Count() const;
 

@@ -80,6 +80,7 @@ inline constexpr PropertyTag kImportance{0x00170003};
 inline constexpr PropertyTag kMessageClass{0x001A001F};
 inline constexpr PropertyTag kOriginatorDeliveryReportRequested{0x0023000B};
 inline constexpr PropertyTag kPriority{0x00260003};
+inline constexpr PropertyTag kReadReceiptRequested{0x0029000B};
 inline constexpr PropertyTag kReportTag{0x00310102};
 inline constexpr PropertyTag kReportTime{0x00320040};
 inline constexpr PropertyTag kSensitivity{0x00360003};

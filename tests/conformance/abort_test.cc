@@ -154,5 +154,31 @@ TEST_F(Conformance, C054_AnAbortedMessageIsSubmittedAgainAtTheEndOfTheQueue) {
   EXPECT_EQ(props.BytesOr(pr::kInternetMessageId, {}), message_id) << "it never changes";
 }
 
+// C56: AbortSubmit flags other than 0 fail MAPI_E_UNKNOWN_FLAGS.
+TEST_F(Conformance, C056_AbortSubmitTakesNoFlags) {
+  const EntryId id = SubmitNew(Store());
+  for (const std::uint32_t flags : {1U, 0x80000000U}) {
+    EXPECT_THAT(Store().AbortSubmit(id, flags), IsError(ErrorCode::kUnknownFlags));
+  }
+  EXPECT_TRUE(IsQueued(id));
+  Must(Store().AbortSubmit(id, 0));
+}
+
+// C57: AbortSubmit while awaiting preprocessing (unlocked) succeeds and no preprocessor runs. That
+// none runs follows from the queue: what is not in it is offered to nobody.
+TEST_F(Conformance, C057_AMessageAwaitingPreprocessingCanBeAborted) {
+  const SpoolerSession session = Must(Db().OpenSpoolerSession());
+  TransportProfile profile;
+  profile.transports.push_back({true, {}, {}, {{{}, {}}}});
+  Must(session.PublishTransports(profile));
+  const EntryId id = SubmitNew(Store());
+  ASSERT_EQ(ClientProp(id, pr::kSubmitFlags), kSubmitFlagPreprocess);
+  Must(Store().AbortSubmit(id));
+  EXPECT_FALSE(IsQueued(id));
+  EXPECT_FALSE(Must(session.NextDue(Time::max())).message);
+  EXPECT_EQ(StoredFlags(Db(), id) & (kMsgFlagSubmit | kMsgFlagUnsent), kMsgFlagUnsent);
+  EXPECT_EQ(Findings(Db()), "");
+}
+
 }  // namespace
 }  // namespace bobbin

@@ -250,5 +250,21 @@ TEST_F(Conformance, C016_KillingTheLockingProcessFreesItsLocksForOthers) {
   }
 }
 
+// C6: OpenEntry(MAPI_MODIFY) through the spooler logon on a queued message succeeds, also when that
+// session holds the lock.
+TEST_F(Conformance, C006_TheSpoolerOpensAQueuedMessageForWriting) {
+  const EntryId id = SubmitNew(Store());
+  SpoolerSession session = Must(Db().OpenSpoolerSession());
+  Message unlocked = Must(session.OpenMessage(id));
+  EXPECT_EQ(Must(unlocked.Access()), AccessLevel::kModify);
+  Must(session.SetLockState(unlocked, LockState::kLocked));
+  Message locked = Must(session.OpenMessage(id));
+  EXPECT_EQ(Must(locked.GetProp(pr::kAccessLevel)).number, 1);
+  ASSERT_TRUE(SetProp(locked, Property::Bytes(pr::kSubject, "by the spooler")));
+  Must(locked.SaveChanges());
+  EXPECT_EQ(StoredProps(Db(), id).BytesOr(pr::kSubject, {}), "by the spooler");
+  EXPECT_TRUE(IsQueued(id));
+}
+
 }  // namespace
 }  // namespace bobbin

@@ -210,5 +210,87 @@ TEST_F(Conformance, C046_TheQueueAfterRestartIsTheSetOfSubmittedMessages) {
   EXPECT_EQ(Findings(Db()), "");
 }
 
+// What an adviser of the queue table is told.
+class Advised : public Conformance {
+ protected:
+  std::vector<QueueEventKind> Told(const EntryId& id) {
+    std::vector<QueueEventKind> kinds;
+    for (const QueueEvent& event : events_) {
+      if (event.message == IdOf(id)) kinds.push_back(event.kind);
+    }
+    events_.clear();
+    return kinds;
+  }
+  std::vector<QueueEvent> events_;
+  QueueAdvise advise_ =
+      Db().GetOutgoingQueue().Advise([this](const QueueEvent& event) { events_.push_back(event); });
+};
+
+// C43: Submit yields exactly one TABLE_ROW_ADDED, abort and finish exactly one TABLE_ROW_DELETED,
+// to an adviser of the queue table.
+TEST_F(Advised, C043_SubmitAbortAndFinishAreToldOnce) {
+  const EntryId id = SubmitNew(Store());
+  EXPECT_THAT(Told(id), testing::ElementsAre(QueueEventKind::kRowAdded));
+  Must(Store().AbortSubmit(id));
+  EXPECT_THAT(Told(id), testing::ElementsAre(QueueEventKind::kRowDeleted));
+  Message draft = Must(Store().OpenMessage(id, kMapiModify));
+  Must(draft.SubmitMessage());
+  EXPECT_THAT(Told(id), testing::ElementsAre(QueueEventKind::kRowAdded));
+  SpoolerSession session = Must(Db().OpenSpoolerSession());
+  Must(Lock(session, id));
+  events_.clear();
+  Must(session.FinishMessage(id));
+  EXPECT_THAT(Told(id), testing::ElementsAre(QueueEventKind::kRowDeleted));
+}
+
+// C45: Lock, unlock and second submit yield TABLE_ROW_MODIFIED.
+TEST_F(Advised, C045_LockUnlockAndSecondSubmitModifyTheQueueRow) {
+  const EntryId id = SubmitNew(Store());
+  events_.clear();
+  SpoolerSession session = Must(Db().OpenSpoolerSession());
+  Must(Lock(session, id));
+  EXPECT_THAT(Told(id), testing::ElementsAre(QueueEventKind::kRowModified));
+  Must(Lock(session, id));
+  EXPECT_THAT(Told(id), testing::IsEmpty()) << "it was locked already";
+  Must(Must(session.OpenMessage(id)).SubmitMessage());
+  EXPECT_THAT(Told(id), testing::ElementsAre(QueueEventKind::kRowModified));
+  Must(Unlock(session, id));
+  EXPECT_THAT(Told(id), testing::ElementsAre(QueueEventKind::kRowModified));
+  Must(Unlock(session, id));
+  EXPECT_THAT(Told(id), testing::IsEmpty());
+}
+
+// C47: PR_PRIORITY does not change queue order.
+TEST_F(Conformance, C047_PriorityDoesNotChangeTheOrder) {
+  std::vector<MessageId> submitted;
+  for (const std::int64_t priority : {0, -1, 1, 0, 1}) {
+    Message message = NewDraft(Store());
+    ASSERT_TRUE(SetProp(message, Property::Number(pr::kPriority, priority)));
+    submitted.push_back(IdOf(Must(message.Id())));
+    Must(message.SubmitMessage());
+  }
+  EXPECT_EQ(QueueOrder(Db()), submitted);
+  EXPECT_EQ(Must(Db().GetOutgoingQueue().Row(submitted[2])).priority, 1);
+  const SpoolerSession session = Must(Db().OpenSpoolerSession());
+  EXPECT_EQ(Must(session.NextDue(Clock().Now())).message->message, submitted[0]);
+}
+
+// C49: Sorting the queue table by PR_CLIENT_SUBMIT_TIME is accepted; an unsupported sort fails
+// MAPI_E_TOO_COMPLEX and keeps the old order.
+TEST_F(Conformance, C049_TheQueueIsSortedBySubmitTimeOnly) {
+  for (int i = 0; i < 3; ++i) SubmitNew(Store());
+  const std::vector<MessageId> order = QueueOrder(Db());
+  const OutgoingQueue queue = Db().GetOutgoingQueue();
+  Must(queue.SortTable(std::vector<SortOrder>{{pr::kClientSubmitTime}}));
+  const std::vector<std::vector<SortOrder>> others{{},
+                                                   {{pr::kSubject}},
+                                                   {{pr::kClientSubmitTime, true}},
+                                                   {{pr::kClientSubmitTime}, {pr::kSubject}}};
+  for (const auto& other : others) {
+    EXPECT_THAT(queue.SortTable(other), IsError(ErrorCode::kTooComplex));
+    EXPECT_EQ(QueueOrder(Db()), order);
+  }
+}
+
 }  // namespace
 }  // namespace bobbin

@@ -80,5 +80,70 @@ TEST_F(Conformance, C119_KeepOpenReadWriteNeverYieldsAReadOnlyObject) {
   EXPECT_THAT(message.SaveChanges(kKeepOpenReadWrite), IsError(ErrorCode::kNoAccess));
 }
 
+// C120: PR_DISPLAY_CC of a message without Cc recipients reads as an empty string.
+TEST_F(Conformance, C120_DisplayNamesOfNobodyAreEmptyStrings) {
+  Message message = NewDraft(Store(), {"b@x.test"});
+  const EntryId id = Must(message.Id());
+  EXPECT_EQ(Must(message.GetProp(pr::kDisplayCc)), Property::Bytes(pr::kDisplayCc, ""));
+  Must(message.SaveChanges(kKeepOpenReadWrite));
+  Must(message.SubmitMessage());
+  for (const PropertyTag tag : {pr::kDisplayCc, pr::kDisplayBcc}) {
+    EXPECT_EQ(Must(Must(Store().OpenMessage(id, 0)).GetProp(tag)), Property::Bytes(tag, ""));
+  }
+}
+
+// C121: SetProps of PR_STORE_SUPPORT_MASK yields MAPI_E_COMPUTED in the problem array.
+TEST_F(Conformance, C121_TheStoreSupportMaskIsComputed) {
+  Message message = NewDraft(Store());
+  const auto problems =
+      Must(message.SetProps(std::vector{Property::Bytes(pr::kSubject, "the rest is set"),
+                                        Property::Number(pr::kStoreSupportMask, 0)}));
+  ASSERT_THAT(problems, testing::SizeIs(1));
+  EXPECT_EQ(problems[0].tag, pr::kStoreSupportMask);
+  EXPECT_EQ(problems[0].code, ErrorCode::kComputed);
+  EXPECT_EQ(Must(message.GetProp(pr::kSubject)).bytes, "the rest is set");
+}
+
+// C122: SetProps cannot set or clear SUBMIT, nor UNSENT/RESEND/FROMME after the first save.
+TEST_F(Conformance, C122_MessageFlagsAreTheStoresAfterTheFirstSave) {
+  const auto set = [](Message& message, std::uint32_t flags) {
+    const auto problems = Must(message.SetProps(
+        std::vector{Property::Number(pr::kMessageFlags, static_cast<std::int64_t>(flags))}));
+    return problems.size() == 1 && problems[0].code == ErrorCode::kComputed;
+  };
+  Message message = NewDraft(Store());
+  const EntryId id = Must(message.Id());
+  EXPECT_TRUE(set(message, kMsgFlagSubmit | kMsgFlagUnsent | kMsgFlagFromMe))
+      << "SUBMIT is not a wish";
+  EXPECT_EQ(Must(message.GetProp(pr::kMessageFlags)).number, kMsgFlagUnsent | kMsgFlagFromMe);
+  Must(message.SaveChanges(kKeepOpenReadWrite));
+  for (const std::uint32_t wish :
+       {kMsgFlagFromMe, kMsgFlagUnsent | kMsgFlagFromMe | kMsgFlagResend, kMsgFlagUnsent,
+        kMsgFlagUnsent | kMsgFlagFromMe | kMsgFlagSubmit}) {
+    EXPECT_TRUE(set(message, wish)) << wish;
+  }
+  EXPECT_FALSE(set(message, kMsgFlagUnsent | kMsgFlagFromMe)) << "as it is";
+  Must(message.SaveChanges());
+  EXPECT_EQ(StoredFlags(Db(), id) & ~kMsgFlagUnmodified, kMsgFlagUnsent | kMsgFlagFromMe);
+}
+
+// C123: UNMODIFIED is set after the first and clear after the second client save.
+TEST_F(Conformance, C123_UnmodifiedEndsWithTheSecondSaveOfAClient) {
+  Message message = NewDraft(Store());
+  const EntryId id = Must(message.Id());
+  Must(message.SaveChanges(kKeepOpenReadWrite));
+  EXPECT_NE(StoredFlags(Db(), id) & kMsgFlagUnmodified, 0U);
+  {
+    const SpoolerSession session = Must(Db().OpenSpoolerSession());
+    Message through_spooler = Must(session.OpenMessage(id));
+    ASSERT_TRUE(SetProp(through_spooler, Property::Bytes(pr::kSubject, "by the spooler")));
+    Must(through_spooler.SaveChanges());
+    EXPECT_NE(StoredFlags(Db(), id) & kMsgFlagUnmodified, 0U) << "a save of the spooler counts";
+  }
+  Message again = Must(Store().OpenMessage(id, kMapiModify));
+  Must(again.SaveChanges());
+  EXPECT_EQ(StoredFlags(Db(), id) & kMsgFlagUnmodified, 0U);
+}
+
 }  // namespace
 }  // namespace bobbin

@@ -1,5 +1,6 @@
 // Statements C17 to C40: what SubmitMessage does, and what it leaves alone when it fails.
 #include "engine/attachment.h"
+#include "engine/kv/commit_fault.h"
 #include "tests/conformance/conformance.h"
 #include "tests/support/fault_sweep.h"
 
@@ -409,6 +410,24 @@ TEST_F(Conformance, C040_ACrashAtAnyWriteOfSubmitMessageLeavesAllOrNothing) {
     EXPECT_GE(counts.commits, 2);
     EXPECT_GT(counts.after, 0) << "no lost answer of a submission that is durable";
   }
+}
+
+// C39: If SubmitMessage returns MAPI_E_CORRUPT_DATA, SetProps of all values + SaveChanges +
+// SubmitMessage on the same object can succeed.
+TEST_F(Conformance, C039_AfterCorruptDataTheClientWritesEverythingAgain) {
+  Message message = NewDraft(Store(), {"b@x.test"}, "written twice");
+  const EntryId id = Must(message.Id());
+  const RecipientTable recipients = Must(message.GetRecipientTable());
+  kv::FailWriteForTesting(*database_.Engine(), 1, ErrorCode::kCorruptData);
+  ASSERT_THAT(message.SubmitMessage(), IsError(ErrorCode::kCorruptData));
+  EXPECT_FALSE(IsStored(Db(), id));
+  ASSERT_TRUE(SetProp(message, Property::Bytes(pr::kSubject, "written twice")));
+  Must(message.ModifyRecipients(kModifyRecipientsReplace, recipients));
+  Must(message.SaveChanges(kKeepOpenReadWrite));
+  Must(message.SubmitMessage());
+  EXPECT_TRUE(IsQueued(id));
+  EXPECT_EQ(StoredProps(Db(), id).BytesOr(pr::kSubject, {}), "written twice");
+  EXPECT_EQ(Findings(Db()), "");
 }
 
 }  // namespace

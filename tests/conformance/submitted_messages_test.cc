@@ -57,5 +57,71 @@ TEST_F(Conformance, C063_ACopyOfASubmittedMessageIsADraft) {
   EXPECT_EQ(Findings(Db()), "");
 }
 
+// C59: EmptyFolder leaves submitted messages in place and does not abort them.
+TEST_F(Conformance, C059_EmptyFolderLeavesSubmittedMessages) {
+  const EntryId queued = SubmitNew(Store());
+  Message draft = NewDraft(Store());
+  const EntryId draft_id = Must(draft.Id());
+  Must(draft.SaveChanges());
+  const std::string before = Describe(Db(), queued);
+  EXPECT_EQ(Must(Store().EmptyFolder(Store().Folders().outbox)), Completion::kPartial);
+  EXPECT_FALSE(IsStored(Db(), draft_id));
+  EXPECT_EQ(Describe(Db(), queued), before);
+  EXPECT_TRUE(IsQueued(queued));
+  Must(Store().AbortSubmit(queued));
+  EXPECT_EQ(Must(Store().EmptyFolder(Store().Folders().outbox)), Completion::kComplete);
+}
+
+// C60: SetReadFlag on a submitted message does not change READ.
+TEST_F(Conformance, C060_TheReadFlagOfASubmittedMessageStays) {
+  Message message = NewDraft(Store());
+  const EntryId id = Must(message.Id());
+  Must(message.SubmitMessage());
+  const std::string before = Describe(Db(), id);
+  Message reading = Must(Store().OpenMessage(id, 0));
+  for (const std::uint32_t flags : {0U, kClearReadFlag, kSuppressReceipt}) {
+    EXPECT_THAT(reading.SetReadFlag(flags), IsError(ErrorCode::kSubmitted));
+    EXPECT_EQ(Must(Store().SetReadFlags(Store().Folders().outbox, {}, flags)),
+              Completion::kPartial);
+  }
+  EXPECT_EQ(Describe(Db(), id), before);
+}
+
+// C61: SetReadFlag(CLEAR_READ_FLAG|GENERATE_RECEIPT_ONLY) and the other two listed combinations
+// fail MAPI_E_INVALID_PARAMETER.
+TEST_F(Conformance, C061_ReadFlagsThatExcludeEachOtherAreRefused) {
+  Message message = NewDraft(Store());
+  const EntryId id = Must(message.Id());
+  Must(message.SaveChanges(kKeepOpenReadWrite));
+  const std::string before = Describe(Db(), id);
+  for (const std::uint32_t flags :
+       {kClearReadFlag | kGenerateReceiptOnly, kSuppressReceipt | kClearReadFlag,
+        kSuppressReceipt | kClearReadFlag | kGenerateReceiptOnly}) {
+    EXPECT_THAT(message.SetReadFlag(flags), IsError(ErrorCode::kInvalidParameter));
+    EXPECT_THAT(Store().SetReadFlags(Store().Folders().outbox, {}, flags),
+                IsError(ErrorCode::kInvalidParameter));
+  }
+  EXPECT_THAT(message.SetReadFlag(0x2), IsError(ErrorCode::kUnknownFlags));
+  EXPECT_EQ(Describe(Db(), id), before);
+}
+
+// C62: ModifyRecipients(MODRECIP_MODIFY) drops properties not listed in the entry.
+TEST_F(Conformance, C062_AModifiedRecipientHasOnlyWhatTheEntryLists) {
+  Message message = NewDraft(Store(), std::vector<std::string>{});
+  RecipientRow row = MakeSmtpRecipient("b@x.test", kRecipientTo, "Bee");
+  row.properties.Set(Property::Bytes(pr::kOriginalDisplayName, "Original"));
+  Must(message.ModifyRecipients(kModifyRecipientsAdd, {row}));
+  RecipientRow modified = Must(message.GetRecipientTable()).front();
+  ASSERT_NE(modified.properties.Find(pr::kOriginalDisplayName), nullptr);
+  modified.properties = {Property::Number(pr::kRecipientType, kRecipientCc),
+                         Property::Bytes(pr::kEmailAddress, "c@x.test")};
+  Must(message.ModifyRecipients(kModifyRecipientsModify, {modified}));
+  Must(message.SaveChanges(kKeepOpenReadWrite));
+  const RecipientTable stored = Must(message.GetRecipientTable());
+  ASSERT_THAT(stored, testing::SizeIs(1));
+  EXPECT_EQ(stored[0].id, modified.id);
+  EXPECT_EQ(stored[0].properties, modified.properties);
+}
+
 }  // namespace
 }  // namespace bobbin
