@@ -152,6 +152,12 @@ inline constexpr PropertyTag kExpiryUnits{0x3FEE0003};
 inline constexpr PropertyTag kDeferredSendTime{0x3FEF0040};
 // PR_INTERNET_CONTENT: the RFC 5322 original, a stream (engine/message_body.h).
 inline constexpr PropertyTag kInternetContent{0x66590102};
+// Bobbin's own, of 0x6600..0x67FF: what the envelope asks of reports (RFC 3461,
+// spooler/delivery_notification.h). The first two on recipients, the others on messages.
+inline constexpr PropertyTag kDelayReportRequested{0x6610000B};
+inline constexpr PropertyTag kOriginalRecipient{0x6611001F};    // "rfc822;b@x.test"
+inline constexpr PropertyTag kReportHeadersOnly{0x6612000B};    // RET: TRUE HDRS, FALSE FULL.
+inline constexpr PropertyTag kEnvelopeId{0x6613001F};
 // clang-format on
 }  // namespace pr
 

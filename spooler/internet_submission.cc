@@ -45,6 +45,9 @@ std::vector<Property> MessageProperties(const Envelope& envelope, const HeaderSu
     properties.push_back(
         Property::Number(pr::kDeferredSendTime, ToFileTime(*options.deferred_send_time)));
   }
+  PropertyList notification;
+  SetNotification(envelope.notification, notification);
+  properties.insert(properties.end(), notification.begin(), notification.end());
   return properties;
 }
 
@@ -55,7 +58,8 @@ RecipientTable EnvelopeRecipients(const Envelope& envelope, const HeaderSummary&
   }
   RecipientTable rows;
   std::unordered_set<std::string> seen;
-  for (const std::string& address : envelope.recipients) {
+  for (std::size_t i = 0; i < envelope.recipients.size(); ++i) {
+    const std::string& address = envelope.recipients[i];
     std::string key = MakeSearchKey("SMTP", address);
     const auto found = named.find(key);
     if (!seen.insert(std::move(key)).second) continue;
@@ -65,6 +69,9 @@ RecipientTable EnvelopeRecipients(const Envelope& envelope, const HeaderSummary&
       const RecipientRow& row = *found->second;
       rows.push_back(
           MakeSmtpRecipient(address, row.Type(), CutText(row.DisplayName(), kSummaryBytesMax)));
+    }
+    if (i < envelope.recipient_notifications.size()) {
+      SetNotification(envelope.recipient_notifications[i], rows.back().properties);
     }
   }
   return rows;

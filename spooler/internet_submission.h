@@ -24,6 +24,7 @@
 #include "engine/clock.h"
 #include "engine/message.h"
 #include "engine/message_store.h"
+#include "spooler/delivery_notification.h"
 #include "spooler/internet_message.h"
 
 namespace bobbin {
@@ -34,6 +35,9 @@ inline constexpr std::size_t kReceivedCountMax = 100;
 struct Envelope {
   std::string reverse_path;             // Without angle brackets; empty: the null reverse-path.
   std::vector<std::string> recipients;  // Checked addresses, in the order given.
+  MessageNotification notification;
+  // By position in `recipients`; those beyond its end ask for nothing.
+  std::vector<RecipientNotification> recipient_notifications;
 };
 
 struct SubmissionOptions {
@@ -47,6 +51,7 @@ struct SubmissionOptions {
 //     present and empty for the null reverse-path
 //   one recipient row per address of the envelope, in order, the first of those with the same
 //     search key; type and display name as To and Cc of the header give them, else Bcc
+//   what the envelope asks of reports (spooler/delivery_notification.h)
 //   the content
 inline constexpr std::size_t kSummaryBytesMax = 2'000;
 Result<void> FillInternetSubmission(Message& message, const Envelope& envelope,

@@ -159,12 +159,32 @@ TEST(SmtpSession, TakesPipelinedMessagesAndAnswersInOrder) {
   EXPECT_TRUE(played.closed);
 }
 
+TEST(SmtpSession, WhatIsAskedOfReportsIsOfOneTransaction) {
+  const Conversation played = Play(
+      "EHLO c.test\r\nMAIL FROM:<a@x.test> RET=HDRS ENVID=id+2B1\r\n"
+      "RCPT TO:<b@x.test>\r\nRCPT TO:<bad@x.test> NOTIFY=OFTEN\r\n"
+      "RCPT TO:<c@x.test> NOTIFY=SUCCESS ORCPT=rfc822;d@x.test\r\nDATA\r\n.\r\n"
+      "MAIL FROM:<a@x.test>\r\nRCPT TO:<b@x.test>\r\nDATA\r\n.\r\n");
+  EXPECT_EQ(played.Codes(), "220 250 250 250 501 250 354 250 250 250 354 250 ");
+  ASSERT_THAT(played.messages, SizeIs(2));
+  const Envelope& asked = played.messages[0].envelope;
+  EXPECT_EQ(asked.notification, (MessageNotification{ReturnContent::kHeaders, "id+1"}));
+  EXPECT_THAT(asked.recipients, ElementsAre("b@x.test", "c@x.test"));
+  EXPECT_THAT(
+      asked.recipient_notifications,
+      ElementsAre(RecipientNotification{},
+                  RecipientNotification{NotifyRequest{true, false, false}, "rfc822;d@x.test"}));
+  EXPECT_EQ(played.messages[1].envelope.notification, MessageNotification{});
+  EXPECT_THAT(played.messages[1].envelope.recipient_notifications,
+              ElementsAre(RecipientNotification{}));
+}
+
 TEST(SmtpSession, EhloListsTheExtensionsAndHeloNone) {
   const Conversation ehlo = Play("EHLO c.test\r\n");
   EXPECT_THAT(ehlo.replies,
               ElementsAre("220 mx.test ESMTP Bobbin", "250-mx.test", "250-PIPELINING",
                           "250-SIZE " + std::to_string(SmtpLimits{}.message_bytes_max),
-                          "250-8BITMIME", "250-SMTPUTF8", "250 ENHANCEDSTATUSCODES"));
+                          "250-8BITMIME", "250-DSN", "250-SMTPUTF8", "250 ENHANCEDSTATUSCODES"));
   EXPECT_THAT(Play("HELO c.test\r\n").replies, ElementsAre(StartsWith("220"), "250 mx.test"));
 }
 

@@ -2,6 +2,7 @@
 //
 // Method: call it through the links that the build makes, as mail programs call sendmail.
 
+#include "engine/database.h"
 #include "tests/tools_cli/cli_test.h"
 
 namespace bobbin::test {
@@ -97,9 +98,39 @@ TEST_F(SendmailTest, MailqAndBpListTheQueue) {
   }
 }
 
+TEST_F(SendmailTest, WhatIsAskedOfReportsIsStored) {
+  Sent({"-Ndelay,success", "-R", "hdrs", "-Vjob+207", "-f", "a@x.test", "b@x.test", "c@x.test"},
+       kMessage);
+  const std::string queue_id = QueueId();
+  Result<Database> database = Database::Open(database_);
+  ASSERT_TRUE(database) << ToString(database.error());
+  const Result<MessageId> id = ParseQueueId(queue_id);
+  ASSERT_TRUE(id);
+  const Result<Message> message = database->OpenMessageForOperator(*id);
+  ASSERT_TRUE(message) << ToString(message.error());
+  EXPECT_EQ(message->GetProp(pr::kEnvelopeId)->bytes, "job 7");
+  EXPECT_EQ(message->GetProp(pr::kReportHeadersOnly)->number, 1);
+  const Result<RecipientTable> rows = message->GetRecipientTable();
+  ASSERT_EQ(rows->size(), 2U);
+  for (const RecipientRow& row : *rows) {
+    EXPECT_EQ(row.properties.NumberOr(pr::kOriginatorDeliveryReportRequested, -1), 1);
+    EXPECT_EQ(row.properties.NumberOr(pr::kOriginatorNonDeliveryReportRequested, -1), 0);
+    EXPECT_EQ(row.properties.NumberOr(pr::kDelayReportRequested, -1), 1);
+  }
+}
+
 TEST_F(SendmailTest, WhatItCannotDoIsExit64) {
-  for (const auto& arguments : std::vector<std::vector<std::string>>{
-           {"-bs"}, {"-bd"}, {"-q"}, {"-I"}, {"-Z"}, {"-f"}, {}, {"-t"}}) {
+  for (const auto& arguments : std::vector<std::vector<std::string>>{{"-bs"},
+                                                                     {"-bd"},
+                                                                     {"-q"},
+                                                                     {"-I"},
+                                                                     {"-Z"},
+                                                                     {"-f"},
+                                                                     {},
+                                                                     {"-t"},
+                                                                     {"-Noften", "b@x.test"},
+                                                                     {"-Rbody", "b@x.test"},
+                                                                     {"-Va=b", "b@x.test"}}) {
     const Ended run = As("sendmail", arguments, "Subject: to nobody\n\nHello\n");
     EXPECT_EQ(run.exit_code, 64) << testing::PrintToString(arguments) << run.err;
   }

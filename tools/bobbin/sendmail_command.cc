@@ -50,6 +50,15 @@ ExitCode ParseOptions(int argc, char** argv, SubmitRequest& request, Mode& mode)
       case 'F':
         request.full_name = value;
         break;
+      case 'N':
+        request.notify = value;
+        break;
+      case 'R':
+        request.returned_content = value;
+        break;
+      case 'V':
+        request.envelope_id = value;
+        break;
       case 'b':
         if (const ExitCode code = SetMode(value, mode); code != ExitCode::kOk) return code;
         break;

@@ -64,6 +64,7 @@ class Submission {
                       sender.error().detail, "name a sender with -f");
     }
     envelope_.reverse_path = *sender;
+    if (const ExitCode code = ReadNotification(); code != ExitCode::kOk) return code;
     for (const std::string& text : request_.recipients) {
       const Result<std::vector<std::string>> addresses = ParseRecipients(text);
       if (!addresses) {
@@ -73,6 +74,33 @@ class Submission {
       envelope_.recipients.insert(envelope_.recipients.end(), addresses->begin(), addresses->end());
     }
     if (envelope_.recipients.empty() && !request_.recipients_from_header) return NoRecipients();
+    return ExitCode::kOk;
+  }
+
+  ExitCode ReadNotification() {
+    if (!request_.notify.empty()) {
+      notify_ = ParseNotify(request_.notify);
+      if (!notify_) {
+        return Complain(ExitCode::kUsage, "-N " + request_.notify, "this cannot be asked for",
+                        "use never, or a list of success, failure and delay");
+      }
+    }
+    if (!request_.returned_content.empty()) {
+      envelope_.notification.content = ParseReturnContent(request_.returned_content);
+      if (!envelope_.notification.content) {
+        return Complain(ExitCode::kUsage, "-R " + request_.returned_content,
+                        "this cannot be returned", "use full or hdrs");
+      }
+    }
+    if (!request_.envelope_id.empty()) {
+      std::optional<std::string> id = ParseEnvelopeId(request_.envelope_id);
+      if (!id) {
+        return Complain(ExitCode::kUsage, "-V " + request_.envelope_id,
+                        "this is not xtext of at most 100 characters",
+                        "write +20 for a blank, +2B for + and +3D for =");
+      }
+      envelope_.notification.envelope_id = *std::move(id);
+    }
     return ExitCode::kOk;
   }
 
@@ -203,6 +231,9 @@ class Submission {
     }
     ASSIGN_OR_COMPLAIN(MessageBody content, what, writer.Finish());
 
+    if (notify_) {
+      envelope_.recipient_notifications.assign(envelope_.recipients.size(), {notify_, {}});
+    }
     SubmissionOptions options;
     options.delete_after_submit = !request_.keep;
     COMPLAIN_IF_ERROR(
@@ -236,6 +267,7 @@ class Submission {
   MessageInput input_;
   Time now_;
   Envelope envelope_;
+  std::optional<NotifyRequest> notify_;  // The same for every recipient.
   HeaderSummary summary_;
   std::string start_;  // At least the header section, or all ReadHeaders looks at.
   bool ended_ = false;

@@ -24,7 +24,10 @@ struct SubmitRequest {
   std::string sender;     // Empty or "<>", when given: the null reverse-path.
   std::string full_name;  // -F.
   std::string store = kDefaultStore;
-  bool keep = false;  // Goes to Sent Items, else it is deleted when delivered.
+  std::string notify;            // -N: "never", or some of "success,failure,delay".
+  std::string returned_content;  // -R: "full" or "hdrs".
+  std::string envelope_id;       // -V, xtext.
+  bool keep = false;             // Goes to Sent Items, else it is deleted when delivered.
   bool dot_ends = false;
   bool as_sendmail = false;  // Adds what is missing in the header; prints nothing.
   bool quiet = false;

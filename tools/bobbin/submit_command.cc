@@ -13,7 +13,7 @@ void AddIgnoredOptions(CLI::App& command) {
   auto value = std::make_shared<std::vector<std::string>>();
   command.add_flag("-i", *flag, "Ignored: a line with a lone dot never ends the message")
       ->capture_default_str();
-  for (const char* name : {"-o", "-b", "-B", "-N", "-O"}) {
+  for (const char* name : {"-o", "-b", "-B", "-O"}) {
     command
         .add_option_function<std::vector<std::string>>(
             name, [flag, value](const std::vector<std::string>&) {}, "Ignored, as for sendmail")
@@ -35,6 +35,11 @@ void AddSubmitCommand(CLI::App& app, CommandLine& line) {
   command->add_option("-F", request->full_name, "Name of the sender");
   command->add_option("--store", request->store, "Message store to submit through")
       ->capture_default_str();
+  command->add_option("-N", request->notify,
+                      "Report: never, or a list of success, failure and delay");
+  command->add_option("-R", request->returned_content,
+                      "Of the message, return with a report: full or hdrs");
+  command->add_option("-V", request->envelope_id, "Envelope id, which reports repeat");
   command->add_flag("--keep", request->keep, "Keep it in Sent Items when it is delivered");
   command->add_flag("-q,--quiet", request->quiet, "Do not print the queue id");
   AddJsonOption(*command, line);

@@ -95,33 +95,60 @@ Parsed<void> ApplyMailParameter(const Parameter& parameter, MailArguments& argum
     arguments.utf8 = true;
     return {};
   }
+  if (parameter.keyword == "RET") {
+    arguments.notification.content = ParseReturnContent(value);
+    if (arguments.notification.content) return {};
+    return Refuse(501, "5.5.4", "RET takes FULL or HDRS");
+  }
+  if (parameter.keyword == "ENVID") {
+    std::optional<std::string> envelope_id = ParseEnvelopeId(value);
+    if (!envelope_id) {
+      return Refuse(501, "5.5.4",
+                    "ENVID takes up to 100 characters of xtext; shorten or encode it");
+    }
+    arguments.notification.envelope_id = *std::move(envelope_id);
+    return {};
+  }
   return Refuse(555, "5.5.4", "unknown MAIL parameter; use those that EHLO lists");
 }
 
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
+Parsed<void> ApplyRcptParameter(const Parameter& parameter, bool utf8, RcptArguments& arguments) {
+  RecipientNotification& notification = arguments.notification;
+  if (parameter.keyword == "NOTIFY") {
+    notification.notify = ParseNotify(parameter.value);
+    if (notification.notify) return {};
+    return Refuse(501, "5.5.4", "NOTIFY takes NEVER, or SUCCESS,FAILURE,DELAY or some of them");
+  }
+  if (parameter.keyword == "ORCPT") {
+    std::optional<std::string> original = ParseOriginalRecipient(parameter.value, utf8);
+    if (!original) {
+      return Refuse(501, "5.5.4", "ORCPT takes type;address, in xtext: ORCPT=rfc822;b@x.example");
+    }
+    notification.original_recipient = *std::move(original);
+    return {};
+  }
+  return Refuse(555, "5.5.4", "unknown RCPT parameter; use NOTIFY and ORCPT only");
 }
 
-// RFC 3461 4: "+" and two upper-case hexadecimal digits stand for a byte. Control characters are
-// refused: values end up in headers and logs.
-bool DecodeXtext(std::string_view text, std::string& decoded) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '+') {
-      decoded.push_back(text[i]);
-      continue;
-    }
-    if (i + 2 >= text.size()) return false;
-    const int high = HexDigit(text[i + 1]);
-    const int low = HexDigit(text[i + 2]);
-    if (high < 0 || low < 0) return false;
-    const int byte = high * 16 + low;
-    if (byte < ' ' || byte == 127) return false;
-    decoded.push_back(static_cast<char>(byte));
-    i += 2;
+// Applies `apply` to each parameter, which none may repeat.
+template <class Apply>
+Parsed<void> ForEachParameter(std::string_view argument, std::string_view verb,
+                              const Apply& apply) {
+  if (!argument.empty() && !IsBlank(argument.front())) {
+    return Refuse(501, "5.5.4", "put a blank between the address and the parameters");
   }
-  return true;
+  std::vector<std::string> seen;
+  for (argument = Trim(argument); !argument.empty(); argument = Trim(argument)) {
+    const Parameter parameter = TakeParameter(argument);
+    if (std::find(seen.begin(), seen.end(), parameter.keyword) != seen.end()) {
+      return Refuse(501, "5.5.4",
+                    "a " + std::string(verb) + " parameter is repeated; give it once");
+    }
+    const Parsed<void> applied = apply(parameter);
+    if (!applied) return applied;
+    seen.push_back(parameter.keyword);
+  }
+  return {};
 }
 
 }  // namespace
@@ -147,19 +174,10 @@ Parsed<MailArguments> ParseMailArguments(std::string_view argument) {
   PathRules rules{.allow_null = true, .allow_utf8 = true, .enhanced_code = "5.1.7"};
   Parsed<std::string> path = ParsePath(argument, rules);
   if (!path) return tl::unexpected<SmtpReply>(std::move(path).error());
-  if (!argument.empty() && !IsBlank(argument.front())) {
-    return Refuse(501, "5.5.4", "put a blank between the address and the parameters");
-  }
-  std::vector<std::string> seen;
-  for (argument = Trim(argument); !argument.empty(); argument = Trim(argument)) {
-    const Parameter parameter = TakeParameter(argument);
-    if (std::find(seen.begin(), seen.end(), parameter.keyword) != seen.end()) {
-      return Refuse(501, "5.5.4", "a MAIL parameter is repeated; give it once");
-    }
-    const Parsed<void> applied = ApplyMailParameter(parameter, arguments);
-    if (!applied) return tl::unexpected<SmtpReply>(applied.error());
-    seen.push_back(parameter.keyword);
-  }
+  const Parsed<void> applied = ForEachParameter(argument, "MAIL", [&](const Parameter& parameter) {
+    return ApplyMailParameter(parameter, arguments);
+  });
+  if (!applied) return tl::unexpected<SmtpReply>(applied.error());
   if (!arguments.utf8) {
     rules.allow_utf8 = false;
     std::string_view again = start;
@@ -170,15 +188,19 @@ Parsed<MailArguments> ParseMailArguments(std::string_view argument) {
   return arguments;
 }
 
-Parsed<std::string> ParseRcptArguments(std::string_view argument, bool utf8) {
+Parsed<RcptArguments> ParseRcptArguments(std::string_view argument, bool utf8) {
   if (!TakePrefix(argument, "TO")) {
     return Refuse(501, "5.5.4", "write RCPT TO:<name@example.com>");
   }
+  RcptArguments arguments;
   Parsed<std::string> path = ParsePath(argument, {.allow_null = false, .allow_utf8 = utf8});
-  if (path && !Trim(argument).empty()) {
-    return Refuse(555, "5.5.4", "RCPT takes no parameters here; send the address alone");
-  }
-  return path;
+  if (!path) return tl::unexpected<SmtpReply>(std::move(path).error());
+  arguments.address = *std::move(path);
+  const Parsed<void> applied = ForEachParameter(argument, "RCPT", [&](const Parameter& parameter) {
+    return ApplyRcptParameter(parameter, utf8, arguments);
+  });
+  if (!applied) return tl::unexpected<SmtpReply>(applied.error());
+  return arguments;
 }
 
 Parsed<std::string> ParseHelloArgument(std::string_view argument) {
@@ -192,13 +214,13 @@ Parsed<Attributes> ParseAttributes(std::string_view argument) {
   Attributes attributes;
   while (!argument.empty()) {
     const Parameter parameter = TakeParameter(argument);
-    std::string value;
+    std::optional<std::string> value = DecodeXtext(parameter.value);
     if (parameter.keyword.empty() || !parameter.has_value || parameter.value.size() > 255 ||
-        !DecodeXtext(parameter.value, value)) {
+        !value) {
       return Refuse(501, "5.5.4", "attributes are NAME=value with the value in xtext");
     }
-    if (value == "[UNAVAILABLE]" || value == "[TEMPUNAVAIL]") value.clear();
-    attributes.emplace_back(parameter.keyword, std::move(value));
+    if (*value == "[UNAVAILABLE]" || *value == "[TEMPUNAVAIL]") value->clear();
+    attributes.emplace_back(parameter.keyword, *std::move(value));
     argument = Trim(argument);
   }
   if (attributes.empty()) return Refuse(501, "5.5.4", "give at least one attribute: NAME=value");

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "spooler/delivery_notification.h"
 #include "tools/bobbind/smtp_path.h"
 #include "tools/bobbind/smtp_reply.h"
 
@@ -46,16 +47,23 @@ struct MailArguments {
   std::uint64_t declared_bytes = 0;  // SIZE; 0 = not declared.
   bool eight_bit = false;            // BODY=8BITMIME. Told to nobody: content is kept as it comes.
   bool utf8 = false;                 // SMTPUTF8.
+  MessageNotification notification;  // RET, ENVID.
 };
 
-// "FROM:<path> [SIZE=n] [BODY=7BIT|8BITMIME] [SMTPUTF8]"
+// "FROM:<path> [SIZE=n] [BODY=7BIT|8BITMIME] [SMTPUTF8] [RET=FULL|HDRS] [ENVID=xtext]"
 //   501 5.5.4  bad or repeated parameter     501 5.1.7  bad path
 //   555 5.5.4  unknown parameter             553 5.6.7  not ASCII without SMTPUTF8
 Parsed<MailArguments> ParseMailArguments(std::string_view argument);
 
-// "TO:<path>"; returns the address.
-//   501 5.1.3, 555 5.5.4, 553 5.6.7
-Parsed<std::string> ParseRcptArguments(std::string_view argument, bool utf8);
+struct RcptArguments {
+  std::string address;
+  RecipientNotification notification;  // NOTIFY, ORCPT.
+};
+
+// "TO:<path> [NOTIFY=NEVER|SUCCESS,FAILURE,DELAY] [ORCPT=type;xtext]"
+//   501 5.5.4  bad or repeated parameter     501 5.1.3  bad path
+//   555 5.5.4  unknown parameter             553 5.6.7  not ASCII without SMTPUTF8
+Parsed<RcptArguments> ParseRcptArguments(std::string_view argument, bool utf8);
 
 // The name a client gives in EHLO or HELO: its first word, whatever it is made of.
 //   501 5.5.4  there is none

@@ -202,7 +202,7 @@ void SmtpSession::Hello(const SmtpCommand& command) {
     replies_ += "250 " + hostname_ + "\r\n";
   } else {
     replies_ += "250-" + hostname_ + "\r\n250-PIPELINING\r\n250-SIZE " +
-                std::to_string(limits_.message_bytes_max) + "\r\n250-8BITMIME\r\n";
+                std::to_string(limits_.message_bytes_max) + "\r\n250-8BITMIME\r\n250-DSN\r\n";
     if (client_.trusted) {
       replies_ +=
           "250-XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\r\n"
@@ -227,6 +227,7 @@ void SmtpSession::Mail(std::string_view argument) {
     return Answer(452, "4.3.1", "disk is nearly full; try again later");
   }
   envelope_.reverse_path = std::move(arguments->reverse_path);
+  envelope_.notification = std::move(arguments->notification);
   utf8_ = arguments->utf8;
   state_ = State::kMail;
   Answer(250, "2.1.0", "sender ok");
@@ -234,15 +235,16 @@ void SmtpSession::Mail(std::string_view argument) {
 
 void SmtpSession::Rcpt(std::string_view argument) {
   if (state_ != State::kMail) return Answer(503, "5.5.1", "send MAIL first");
-  Parsed<std::string> address = ParseRcptArguments(argument, utf8_);
-  if (!address) {
+  Parsed<RcptArguments> arguments = ParseRcptArguments(argument, utf8_);
+  if (!arguments) {
     recipient_refused_ = true;
-    return Answer(address.error());
+    return Answer(arguments.error());
   }
   if (envelope_.recipients.size() >= limits_.recipients_max) {
     return Answer(452, "4.5.3", "too many recipients; send the rest in another transaction");
   }
-  envelope_.recipients.push_back(*std::move(address));
+  envelope_.recipients.push_back(std::move(arguments->address));
+  envelope_.recipient_notifications.push_back(std::move(arguments->notification));
   Answer(250, "2.1.5", "recipient ok");
 }
 

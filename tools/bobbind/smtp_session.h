@@ -1,5 +1,5 @@
-// SmtpSession: the server's side of an SMTP conversation (RFC 5321, 2920, 1870, 6152, 6531, 2034;
-// XCLIENT and XFORWARD for trusted clients), without sockets, clocks or storage.
+// SmtpSession: the server's side of an SMTP conversation (RFC 5321, 2920, 1870, 6152, 6531, 2034,
+// 3461; XCLIENT and XFORWARD for trusted clients), without sockets, clocks or storage.
 //
 //   the driver                          the session
 //   Greet ---------------------------->
