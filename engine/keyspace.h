@@ -80,6 +80,11 @@ inline std::string SubfolderKey(FolderId parent, FolderId folder) {
   return TaggedKey88('f', parent.value, folder.value);
 }
 
+// PR_SEARCH_KEY of a new message: unique without asking anybody.
+inline std::string MakeMessageSearchKey(const DatabaseId& database, MessageId id) {
+  return std::string(reinterpret_cast<const char*>(database.bytes.data()), 8) + Key8(id.value);
+}
+
 inline std::string WrittenAheadKey(std::uint64_t body) { return TaggedKey8('w', body); }
 
 struct DueKey {

@@ -203,10 +203,8 @@ Result<std::shared_ptr<MessageObject>> NewMessageObject(std::shared_ptr<Database
   ASSIGN_OR_RETURN(object->id.value, database->DrawObjectId());
   object->record.store = store;
   object->record.folder = folder;
-  // Unique without asking anybody: the database's id and an identifier that is used once.
-  std::string search_key(reinterpret_cast<const char*>(database->id.bytes.data()), 8);
-  search_key += Key8(object->id.value);
-  object->record.properties.Set(Property::Bytes(pr::kSearchKey, std::move(search_key)));
+  object->record.properties.Set(
+      Property::Bytes(pr::kSearchKey, MakeMessageSearchKey(database->id, object->id)));
   object->database = std::move(database);
   return object;
 }

@@ -48,6 +48,7 @@ struct RecipientDelivery {
   Time completed{};     // When responsibility became TRUE.
   Reply last_reply;
   std::string remote_host;  // "mx1.example.com[192.0.2.1]:25", a path, a program.
+  Time delay_reported{};    // When the sender was told that it takes long. Epoch = never.
 };
 
 struct RecipientRow {

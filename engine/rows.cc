@@ -287,6 +287,7 @@ Result<RecipientRow> RowReader::DecodeRecipient(std::string_view key,
                              std::string(Text(recipient->reply_enhanced_code())),
                              std::string(Text(recipient->reply_text()))};
   row.delivery.remote_host = std::string(Text(recipient->remote_host()));
+  row.delivery.delay_reported = FromCount(recipient->delay_reported());
   return row;
 }
 
@@ -511,7 +512,8 @@ Result<void> RowWriter::PutRecipient(MessageId id, const RecipientRow& row) {
   builder.Finish(schema::CreateRecipient(
       builder, properties, delivery.responsibility, static_cast<std::uint8_t>(delivery.state),
       delivery.attempts, Count(delivery.last_attempt), Count(delivery.next_attempt),
-      Count(delivery.completed), delivery.last_reply.code, enhanced_code, text, host));
+      Count(delivery.completed), delivery.last_reply.code, enhanced_code, text, host,
+      Count(delivery.delay_reported)));
   return Put(RecordKind::kRecipient, table::kRecipients, RecipientKey(id, row.id),
              Finished(builder));
 }

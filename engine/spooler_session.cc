@@ -4,9 +4,9 @@
 #include <thread>
 #include <utility>
 
-#include "engine/content_rows.h"
 #include "engine/local_delivery.h"
 #include "engine/message_object.h"
+#include "engine/report_rows.h"
 #include "engine/sent_mail.h"
 #include "engine/submission.h"
 
@@ -38,45 +38,6 @@ Result<void> CheckLockedBy(DatabaseState& database, MessageId id, LockSession se
   if (holder && holder->IsLock() && holder->session == session) return {};
   return Fail(ErrorCode::kNoAccess,
               "message " + ToQueueId(id) + " is not locked by this spooler session");
-}
-
-// Everything about an attempt that must be drawn before its transaction.
-struct DrawnReport {
-  MessageId id;
-  MessageBody content;
-};
-
-// A report goes into the Inbox of the store named by its recipient, when there is one; else it is
-// submitted like any message, with the null reverse-path.
-Result<void> CreateReport(RowWriter& rows, const DatabaseState& database, const Time now,
-                          StoreId from_store, const ReportMessage& report, const DrawnReport& drawn,
-                          std::vector<QueueEvent>& events) {
-  ASSIGN_OR_RETURN(const auto local, rows.StoreNamed(report.recipient));
-  MessageRecord record;
-  record.store = local.value_or(from_store);
-  ASSIGN_OR_RETURN(const auto store, rows.Store(record.store));
-  if (!store) return Fail(ErrorCode::kCorruptData, "table meta: the store of a message is missing");
-  record.folder = local ? store->folders.inbox : store->folders.outbox;
-  record.message_flags = kMsgFlagUnmodified;
-  record.properties = report.properties;
-  record.properties.Set(Property::Number(pr::kCreationTime, ToFileTime(now)));
-  record.properties.Set(Property::Number(pr::kMessageDeliveryTime, ToFileTime(now)));
-  RecipientRow row = MakeSmtpRecipient(report.recipient, kRecipientTo);
-  record.recipient_count = 1;
-  record.next_recipient_row = 1;
-  record.properties.Set(Property::Bytes(pr::kDisplayTo, std::string(row.DisplayName())));
-  RETURN_IF_ERROR(AttachContent(rows, record, drawn.content));
-  if (local) {
-    row.delivery.responsibility = true;
-    row.delivery.state = RecipientState::kDelivered;
-    row.delivery.completed = now;
-  } else {
-    record.properties.Set(Property::Number(pr::kDeleteAfterSubmit, 1));
-    RETURN_IF_ERROR(Enqueue(rows, drawn.id, record, now, database.id));
-    events.push_back({QueueEventKind::kRowAdded, record.store, drawn.id});
-  }
-  RETURN_IF_ERROR(rows.PutRecipient(drawn.id, row));
-  return InsertMessage(rows, drawn.id, record);
 }
 
 // Writes the updates; nothing is written unless all of them may be.
@@ -356,12 +317,8 @@ Result<std::uint32_t> SpoolerSession::BeginPreprocessing(const EntryId& id) {
 
 Result<FinishResult> SpoolerSession::CommitAttempt(const EntryId& id, const Attempt& attempt) {
   ASSIGN_OR_RETURN(const MessageId message, MessageOf(*database_, id));
-  DrawnReport drawn;
-  if (attempt.report) {
-    ASSIGN_OR_RETURN(drawn.id.value, database_->DrawObjectId());
-    drawn.content.buffered = attempt.report->content;
-    drawn.content.bytes = attempt.report->content.size();
-  }
+  ASSIGN_OR_RETURN(const std::vector<DrawnReport> reports,
+                   DrawReports(*database_, attempt.reports));
   FinishResult result = FinishResult::kStillQueued;
   std::vector<QueueEvent> events;
   RETURN_IF_ERROR(database_->Update(
@@ -373,9 +330,8 @@ Result<FinishResult> SpoolerSession::CommitAttempt(const EntryId& id, const Atte
         RETURN_IF_ERROR(UpdateRecipients(rows, message, attempt.updates));
         RETURN_IF_ERROR(DeliverLocally(rows, message, record, attempt.deliver_locally,
                                        database_->clock->Now(), events));
-        if (attempt.report) {
-          RETURN_IF_ERROR(CreateReport(rows, *database_, database_->clock->Now(), record.store,
-                                       *attempt.report, drawn, events));
+        for (const DrawnReport& report : reports) {
+          RETURN_IF_ERROR(CreateReport(rows, *database_, {message, record}, report, events));
         }
         ASSIGN_OR_RETURN(const RecipientTable recipients, rows.Recipients(message));
         const bool all_settled =

@@ -24,6 +24,7 @@
 #include "engine/message.h"
 #include "engine/outgoing_queue.h"
 #include "engine/recipient_table.h"
+#include "engine/report_message.h"
 #include "engine/transport_profile.h"
 
 namespace bobbin {
@@ -52,13 +53,6 @@ struct RecipientUpdate {
   RecipientDelivery delivery;
 };
 
-// A report to be created in the transaction that sets recipients TRUE (specification 8, 5.4.9).
-struct ReportMessage {
-  std::string content;  // RFC 5322.
-  PropertyList properties;
-  std::string recipient;  // Where it goes: the sender of the original.
-};
-
 // What outbound message hooks decided about the place of a message that has been sent
 // (specification 4.8, 4.14). It goes before PR_SENTMAIL_ENTRYID and PR_DELETE_AFTER_SUBMIT.
 struct SentMailOrder {
@@ -69,7 +63,7 @@ struct SentMailOrder {
 struct Attempt {
   std::vector<RecipientUpdate> updates;
   Time next_due{};  // Used when a recipient is still FALSE.
-  std::optional<ReportMessage> report;
+  std::vector<ReportMessage> reports;
   bool finish = true;  // Finish the message when every recipient is TRUE.
   SentMailOrder order{};
   // Rows to be delivered to the stores of the database that their addresses name, in the same
@@ -153,7 +147,7 @@ class SpoolerSession {
   //   kInvalidParameter  an unknown row, or one that is TRUE already
   Result<void> MarkInDoubt(const EntryId& id, std::span<const RecipientRowId> rows, Time now);
 
-  // Ends an attempt: recipients, report, queue row and, when all are TRUE, completion, in one
+  // Ends an attempt: recipients, reports, queue row and, when all are TRUE, completion, in one
   // transaction. Ends the lock.
   //   kNoAccess, kNotInQueue, kInvalidParameter as MarkInDoubt
   Result<FinishResult> CommitAttempt(const EntryId& id, const Attempt& attempt);

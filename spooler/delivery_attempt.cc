@@ -5,7 +5,6 @@
 
 #include "engine/check.h"
 #include "spooler/internet_message.h"
-#include "spooler/report.h"
 
 namespace bobbin {
 namespace {
@@ -136,6 +135,7 @@ bool DeliveryAttempt::IsWorthwhile() const {
     const auto transport = TransportFor(recipient, 0);
     if (!transport || context_.shared.UnavailableUntil(*transport) <= now_) return true;
     if (too_old && recipient.row.delivery.attempts > 0) return true;
+    if (IsDelayToBeReported(Original(), recipient.row, context_.options, now_)) return true;
   }
   return !unsettled;
 }
@@ -262,6 +262,7 @@ void DeliveryAttempt::ApplyOutcomes(std::size_t transport, Offered& offered) {
   for (std::size_t i = 0; i < recipients.size(); ++i) {
     const auto index = static_cast<std::size_t>(recipients[i] - recipients_.data());
     next_transport_[index] = transport + 1;
+    recipients[i]->relayed = context_.transports[transport]->Relays();
     if (offered.Outcome(i).kind != OutcomeKind::kNotServed) {
       Apply(*recipients[i], std::move(offered.Outcome(i)), context_.transports[transport]->Name());
     }
@@ -326,7 +327,7 @@ void DeliveryAttempt::Tell(SpoolerEventKind kind, const Recipient* recipient,
   context_.events(event);
 }
 
-Result<MessageBodyReader> DeliveryAttempt::OpenContent() {
+Result<MessageBodyReader> DeliveryAttempt::OpenContent() const {
   Result<MessageBodyReader> original = message_.OpenContent();
   if (original || original.error().code != ErrorCode::kNotFound) return original;
   RecipientTable rows;
@@ -336,95 +337,39 @@ Result<MessageBodyReader> DeliveryAttempt::OpenContent() {
   return MessageBodyReader(nullptr, bytes, 0, std::move(rendered));
 }
 
-bool DeliveryAttempt::WantsReport(const RecipientRow& row) const {
-  const auto tag = pr::kOriginatorNonDeliveryReportRequested;
-  const bool message_wants = properties_.FlagOr(tag, true);
-  return row.properties.FlagOr(tag, message_wants);
-}
-
-Result<std::string> DeliveryAttempt::OriginalForReport(bool& headers_only) {
-  ASSIGN_OR_RETURN(MessageBodyReader reader, OpenContent());
-  headers_only = reader.Bytes() > context_.options.report_original_bytes_max;
-  const auto source = NewTransmittedContent(std::move(reader), {});
-  std::string original;
-  for (;;) {
-    ASSIGN_OR_RETURN(const std::string_view piece, source->Next());
-    if (piece.empty()) return original;
-    original += piece;
-    if (!headers_only) continue;
-    const std::size_t end = original.find("\r\n\r\n");
-    if (end != std::string::npos) {
-      original.resize(end + 2);
-      return original;
-    }
-    if (original.size() > context_.options.report_original_bytes_max) {
-      original.resize(original.rfind("\r\n", context_.options.report_original_bytes_max) + 2);
-      return original;
-    }
-  }
-}
-
-Result<std::optional<ReportMessage>> DeliveryAttempt::MakeReport() {
-  ReportRequest request;
-  for (const Recipient& recipient : recipients_) {
-    const RecipientState state = recipient.row.delivery.state;
-    const bool failed = state == RecipientState::kFailed || state == RecipientState::kExpired;
-    if (recipient.changed && failed && WantsReport(recipient.row)) {
-      request.failed.push_back(recipient.row);
-    }
-  }
-  // A report is never answered by a report, and there must be somebody to tell.
-  const std::string_view message_class = properties_.BytesOr(pr::kMessageClass, {});
-  if (request.failed.empty() || reverse_path_.empty() || message_class.starts_with("REPORT.")) {
-    return std::optional<ReportMessage>();
-  }
-  request.reporting_host = context_.options.reporting_host;
-  request.sender = reverse_path_;
-  request.queue_id = ToQueueId(due_.message);
-  request.original_subject = std::string(properties_.BytesOr(pr::kSubject, {}));
-  request.arrival = submit_time_;
-  request.now = now_;
-  request.message_id = request.queue_id + "." + std::to_string(ToFileTime(now_)) + "@" +
-                       context_.options.reporting_host;
-  // An original that cannot be read must not keep the outcomes from being committed.
-  request.original = OriginalForReport(request.original_is_headers_only).value_or("");
-  ReportMessage report;
-  report.content = RenderNonDeliveryReport(request);
-  report.recipient = reverse_path_;
-  const std::string original_class(message_class.empty() ? "IPM.Note" : message_class);
-  report.properties = {Property::Bytes(pr::kMessageClass, "REPORT." + original_class + ".NDR"),
-                       Property::Bytes(pr::kSubject, "Undeliverable: " + request.original_subject),
-                       Property::Bytes(pr::kOriginalSubject, request.original_subject),
-                       Property::Bytes(pr::kInternetMessageId, "<" + request.message_id + ">"),
-                       Property::Bytes(pr::kSenderName, "Mail Delivery System"),
-                       Property::Bytes(pr::kSenderAddressType, "SMTP"),
-                       Property::Bytes(pr::kSenderEmailAddress, ""),
-                       Property::Number(pr::kReportTime, ToFileTime(now_)),
-                       Property::Number(pr::kPriority, properties_.NumberOr(pr::kPriority, 0))};
-  if (const Property* tag = properties_.Find(pr::kReportTag)) report.properties.Set(*tag);
-  return std::optional(std::move(report));
+ReportedOriginal DeliveryAttempt::Original() const {
+  return {due_.entry_id, properties_, reverse_path_, submit_time_,
+          [this] { return OpenContent(); }};
 }
 
 Result<FinishResult> DeliveryAttempt::Commit() {
   if (!attempt_) {
     Attempt attempt;
     attempt.next_due = Time::max();
-    for (const Recipient& recipient : recipients_) {
-      const RecipientDelivery& delivery = recipient.row.delivery;
-      if (recipient.changed) attempt.updates.push_back({recipient.row.id, delivery});
+    std::vector<AttemptedRecipient> attempted;
+    for (Recipient& recipient : recipients_) {
+      RecipientDelivery& delivery = recipient.row.delivery;
+      if (IsDelayToBeReported(Original(), recipient.row, context_.options, now_)) {
+        delivery.delay_reported = now_;
+        recipient.changed = true;
+      }
+      if (recipient.changed) {
+        attempt.updates.push_back({recipient.row.id, delivery});
+        attempted.push_back({&recipient.row, recipient.relayed});
+      }
       if (delivery.responsibility) continue;
       // A recipient that waits for a transport, not for its own schedule, keeps its place.
       const Time next = delivery.next_attempt > now_ ? delivery.next_attempt : due_.due;
       attempt.next_due = std::min(attempt.next_due, next);
     }
     if (soon_) attempt.next_due = std::max(attempt.next_due, *soon_);
-    ASSIGN_OR_RETURN(attempt.report, MakeReport());
+    attempt.reports = MakeReports(Original(), attempted, context_.options, now_);
     attempt_ = std::move(attempt);
   }
   ASSIGN_OR_RETURN(const FinishResult result,
                    context_.session.CommitAttempt(due_.entry_id, *attempt_));
-  if (attempt_->report) {
-    Tell(SpoolerEventKind::kReportCreated, nullptr, {}, "to " + attempt_->report->recipient);
+  for (const ReportMessage& report : attempt_->reports) {
+    Tell(SpoolerEventKind::kReportCreated, nullptr, {}, "to " + report.recipient);
   }
   const bool finished = result != FinishResult::kStillQueued;
   Tell(finished ? SpoolerEventKind::kMessageFinished : SpoolerEventKind::kMessageDeferred, nullptr,

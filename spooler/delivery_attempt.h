@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "engine/spooler_session.h"
+#include "spooler/attempt_reports.h"
 #include "spooler/spooler.h"
 
 namespace bobbin {
@@ -58,6 +59,7 @@ class DeliveryAttempt {
     RecipientRow row;
     RecipientState state_before = RecipientState::kPending;
     bool changed = false;
+    bool relayed = false;
     bool counted = false;  // The attempt has been counted, by an in-doubt mark or here.
   };
   class Offered;
@@ -75,10 +77,8 @@ class DeliveryAttempt {
   void CountAttempt(Recipient& recipient);
   void Tell(SpoolerEventKind kind, const Recipient* recipient, std::string_view transport,
             std::string detail = {}) const;
-  Result<MessageBodyReader> OpenContent();
-  Result<std::optional<ReportMessage>> MakeReport();
-  Result<std::string> OriginalForReport(bool& headers_only);
-  bool WantsReport(const RecipientRow& row) const;
+  Result<MessageBodyReader> OpenContent() const;
+  ReportedOriginal Original() const;
 
   Context context_;
   DueMessage due_;

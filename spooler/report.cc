@@ -82,13 +82,6 @@ std::string Escaped(std::string_view text) {
   return escaped;
 }
 
-std::string Status(const RecipientDelivery& delivery) {
-  if (delivery.state == RecipientState::kExpired) return "4.4.7";
-  const Reply& reply = delivery.last_reply;
-  if (!reply.enhanced_code.empty() && reply.enhanced_code[0] != '2') return reply.enhanced_code;
-  return ReplyClass(reply) == 4 ? "4.0.0" : "5.0.0";
-}
-
 // "550 5.1.1 text" with every line of the text.
 std::string ReplyLines(const Reply& reply) {
   std::string lines;
@@ -116,11 +109,36 @@ std::string_view AddressTypeOf(const RecipientRow& row, std::string_view name) {
   return IsAscii(name) ? "rfc822" : "utf-8";
 }
 
-std::string RecipientGroup(const RecipientRow& row) {
+std::string_view Action(ReportKind kind, const ReportEntry& entry) {
+  switch (kind) {
+    case ReportKind::kNonDelivery:
+      return "failed";
+    case ReportKind::kDelay:
+      return "delayed";
+    case ReportKind::kDelivery:
+      break;
+  }
+  return entry.relayed ? "relayed" : "delivered";
+}
+
+// "rfc822;b@x.test", as ORCPT gave it; empty when it did not.
+std::string OriginalRecipient(const RecipientRow& row) {
+  const std::string given =
+      PrintableLine(row.properties.BytesOr(pr::kOriginalRecipient, {}), kLineBytesMax / 2);
+  const std::size_t semicolon = given.find(';');
+  if (semicolon == std::string::npos) return {};
+  return fmt::format("Original-Recipient: {}; {}\r\n", given.substr(0, semicolon),
+                     Escaped(std::string_view(given).substr(semicolon + 1)));
+}
+
+std::string RecipientGroup(const ReportRequest& request, const ReportEntry& entry) {
+  const RecipientRow& row = entry.row;
   const RecipientDelivery& delivery = row.delivery;
   const std::string address = NameOf(row);
-  std::string group = fmt::format("\r\nFinal-Recipient: {}; {}\r\nAction: failed\r\nStatus: {}\r\n",
-                                  AddressTypeOf(row, address), Escaped(address), Status(delivery));
+  std::string group = "\r\n" + OriginalRecipient(row);
+  group += fmt::format("Final-Recipient: {}; {}\r\nAction: {}\r\nStatus: {}\r\n",
+                       AddressTypeOf(row, address), Escaped(address), Action(request.kind, entry),
+                       ReportedStatus(request.kind, delivery));
   if (const std::string name = RemoteName(delivery.remote_host); !name.empty()) {
     group += fmt::format("Remote-MTA: dns; {}\r\n", name);
   }
@@ -133,28 +151,36 @@ std::string RecipientGroup(const RecipientRow& row) {
   if (delivery.last_attempt != Time{}) {
     group += fmt::format("Last-Attempt-Date: {}\r\n", MailDate(delivery.last_attempt));
   }
+  if (request.kind == ReportKind::kDelay && request.retry_until != Time{}) {
+    group += fmt::format("Will-Retry-Until: {}\r\n", MailDate(request.retry_until));
+  }
   return group;
 }
 
 std::string DeliveryStatus(const ReportRequest& request) {
-  std::string status = fmt::format("Reporting-MTA: dns; {}\r\n",
-                                   Escaped(PrintableLine(request.reporting_host, 255)));
+  std::string status;
+  if (!request.envelope_id.empty()) {
+    status += fmt::format("Original-Envelope-Id: {}\r\n",
+                          Escaped(PrintableLine(request.envelope_id, kLineBytesMax / 2)));
+  }
+  status += fmt::format("Reporting-MTA: dns; {}\r\n",
+                        Escaped(PrintableLine(request.reporting_host, 255)));
   if (!request.queue_id.empty()) {
     status += fmt::format("X-Bobbin-Queue-ID: {}\r\n", PrintableLine(request.queue_id, 64));
   }
   if (request.arrival != Time{}) {
     status += fmt::format("Arrival-Date: {}\r\n", MailDate(request.arrival));
   }
-  for (const RecipientRow& row : request.failed) status += RecipientGroup(row);
+  for (const ReportEntry& entry : request.recipients) status += RecipientGroup(request, entry);
   return status;
 }
 
-std::string Advice(const RecipientDelivery& delivery) {
+std::string AdviceOnFailure(const RecipientDelivery& delivery) {
   if (delivery.state == RecipientState::kExpired) {
     return "It was tried until the time for trying was over. Send it again when the recipient's\r\n"
            "server can be reached, or reach the recipient in another way.\r\n";
   }
-  const std::string status = Status(delivery);
+  const std::string status = ReportedStatus(ReportKind::kNonDelivery, delivery);
   if (status.starts_with("5.1."))
     return "Check the address, and send it again when it is right.\r\n";
   if (status.starts_with("5.2.")) return "The mailbox does not take it. Ask the recipient.\r\n";
@@ -165,29 +191,79 @@ std::string Advice(const RecipientDelivery& delivery) {
   return "Sending the same message again is not likely to help.\r\n";
 }
 
+std::string Advice(ReportKind kind, const ReportEntry& entry) {
+  switch (kind) {
+    case ReportKind::kNonDelivery:
+      return AdviceOnFailure(entry.row.delivery);
+    case ReportKind::kDelay:
+      return "It is still being tried.\r\n";
+    case ReportKind::kDelivery:
+      break;
+  }
+  if (!entry.relayed) return "It was delivered.\r\n";
+  return "It was handed on to that server, which does not report deliveries: nothing more will "
+         "be\r\n"
+         "heard of it unless it fails.\r\n";
+}
+
+std::string_view Summary(ReportKind kind) {
+  switch (kind) {
+    case ReportKind::kNonDelivery:
+      return "Your message could not be delivered to one or more recipients. They are listed "
+             "below\r\n"
+             "with the reason. The message itself, or its header, is attached.\r\n\r\n";
+    case ReportKind::kDelay:
+      return "Your message has not been delivered to one or more recipients yet. They are "
+             "listed\r\n"
+             "below. You need not send it again.\r\n\r\n";
+    case ReportKind::kDelivery:
+      break;
+  }
+  return "Your message has left for the recipients listed below, as you asked to be told.\r\n\r\n";
+}
+
 std::string Explanation(const ReportRequest& request) {
   std::string text = fmt::format("This is the mail system at {}.\r\n\r\n",
                                  PrintableLine(request.reporting_host, 255));
-  text +=
-      "Your message could not be delivered to one or more recipients. They are listed below\r\n"
-      "with the reason. The message itself, or its header, is attached.\r\n\r\n";
+  text += Summary(request.kind);
   const std::string subject = PrintableLine(request.original_subject, kLineBytesMax / 2);
   if (!subject.empty()) text += Indented("Subject:  " + subject, "");
   if (request.arrival != Time{}) text += "Sent:     " + MailDate(request.arrival) + "\r\n";
   if (!request.queue_id.empty()) {
     text += "Queue id: " + PrintableLine(request.queue_id, 64) + "\r\n";
   }
-  for (const RecipientRow& row : request.failed) {
-    text += fmt::format("\r\n<{}>\r\n", NameOf(row));
-    const std::string remote = PrintableLine(row.delivery.remote_host, 400);
-    const std::string reply = ReplyLines(row.delivery.last_reply);
+  if (request.kind == ReportKind::kDelay && request.retry_until != Time{}) {
+    text += "Given up: " + MailDate(request.retry_until) + "\r\n";
+  }
+  for (const ReportEntry& entry : request.recipients) {
+    const RecipientDelivery& delivery = entry.row.delivery;
+    text += fmt::format("\r\n<{}>\r\n", NameOf(entry.row));
+    const std::string remote = PrintableLine(delivery.remote_host, 400);
+    const std::string reply = ReplyLines(delivery.last_reply);
     if (!reply.empty()) {
-      text += remote.empty() ? "The reason given:\r\n" : Indented(remote + " said:", "");
+      const bool good = request.kind == ReportKind::kDelivery;
+      text += !remote.empty() ? Indented(remote + " said:", "")
+              : good          ? "The answer:\r\n"
+                              : "The reason given:\r\n";
       text += Indented(reply, "    ");
     }
-    text += Advice(row.delivery);
+    text += Advice(request.kind, entry);
   }
   return text;
+}
+
+std::string_view SubjectStart(const ReportRequest& request) {
+  switch (request.kind) {
+    case ReportKind::kNonDelivery:
+      return "Undelivered mail: ";
+    case ReportKind::kDelay:
+      return "Delayed mail, still being tried: ";
+    case ReportKind::kDelivery:
+      break;
+  }
+  const bool relayed = std::all_of(request.recipients.begin(), request.recipients.end(),
+                                   [](const ReportEntry& entry) { return entry.relayed; });
+  return relayed ? "Relayed mail: " : "Delivered mail: ";
 }
 
 // Bounded by what the parts do not contain.
@@ -204,11 +280,13 @@ std::string Boundary(const ReportRequest& request, std::string_view text, std::s
 
 std::string ReportHeader(const ReportRequest& request, std::string_view boundary) {
   const std::string host = PrintableLine(request.reporting_host, 255);
+  const std::string sender = PrintableLine(request.sender, 400);
   std::string header = fmt::format(
-      "From: Mail Delivery System <MAILER-DAEMON@{}>\r\nTo: <{}>\r\nSubject: {}\r\n"
+      "From: Mail Delivery System <MAILER-DAEMON@{}>\r\nTo: {}\r\nSubject: {}\r\n"
       "Date: {}\r\n",
-      host, PrintableLine(request.sender, 400),
-      EncodedSubject("Undelivered mail: " + request.original_subject), MailDate(request.now));
+      host, sender.empty() ? "undisclosed-recipients:;" : "<" + sender + ">",
+      EncodedSubject(std::string(SubjectStart(request)) + request.original_subject),
+      MailDate(request.now));
   if (!request.message_id.empty()) {
     header += fmt::format("Message-ID: <{}>\r\n", PrintableLine(request.message_id, 400));
   }
@@ -222,7 +300,30 @@ std::string ReportHeader(const ReportRequest& request, std::string_view boundary
 
 }  // namespace
 
-std::string RenderNonDeliveryReport(const ReportRequest& request) {
+std::string ReportedStatus(ReportKind kind, const RecipientDelivery& delivery) {
+  if (kind == ReportKind::kNonDelivery && delivery.state == RecipientState::kExpired) {
+    return "4.4.7";
+  }
+  const Reply& reply = delivery.last_reply;
+  const bool success = kind == ReportKind::kDelivery;
+  const std::string_view code = reply.enhanced_code;
+  if (!code.empty() && (code[0] == '2') == success &&
+      (kind != ReportKind::kDelay || code[0] == '4')) {
+    return reply.enhanced_code;
+  }
+  if (success) return "2.0.0";
+  return kind == ReportKind::kDelay || ReplyClass(reply) == 4 ? "4.0.0" : "5.0.0";
+}
+
+std::string ReportedReply(const RecipientDelivery& delivery) {
+  const std::string reply = ReplyLines(delivery.last_reply);
+  const std::string remote = PrintableLine(delivery.remote_host, 400);
+  return reply.empty() || remote.empty() ? reply : remote + " said:\n" + reply;
+}
+
+std::string ReportText(const ReportRequest& request) { return Explanation(request); }
+
+std::string RenderReport(const ReportRequest& request) {
   InitializeInternetMessage();
   const std::string text = Explanation(request);
   const std::string status = DeliveryStatus(request);

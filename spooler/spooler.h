@@ -47,6 +47,7 @@ struct SpoolerOptions {
   InDoubtPolicy in_doubt = InDoubtPolicy::kResend;
   std::string reporting_host;                      // In reports and trace headers.
   std::size_t report_original_bytes_max = 50'000;  // Longer originals: headers only.
+  std::chrono::seconds delay_report_after{std::chrono::hours(4)};  // Since submission.
 };
 
 // What workers of one process know together: which transports cannot be reached until when.

@@ -129,6 +129,10 @@ class TransportProvider {
   // Address types served, upper case. Empty: any type (put such a transport last).
   virtual std::vector<std::string> AddressTypes() const = 0;
 
+  // Delivered means handed to another server, which is not told what the sender wants to know
+  // (RFC 3461 5.2.2).
+  virtual bool Relays() const { return false; }
+
   virtual SubmitResult SubmitMessage(OutboundMessage& message) = 0;
   virtual EndResult EndMessage() = 0;
   virtual void TransportNotify(TransportNotification notification) = 0;

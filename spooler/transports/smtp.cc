@@ -73,6 +73,7 @@ class SmtpTransport final : public TransportProvider {
   ~SmtpTransport() override { Shutdown(SHUT_RD); }
 
   std::string_view Name() const override { return "smtp"; }
+  bool Relays() const override { return true; }  // libcurl has no way to pass NOTIFY on.
   std::vector<std::string> AddressTypes() const override { return {"SMTP"}; }
   SubmitResult SubmitMessage(OutboundMessage& message) override;
   EndResult EndMessage() override { return EndResult::kSent; }

@@ -99,7 +99,7 @@ const std::vector<QueueChange> kQueueChanges{
      }},
     {"attempt", true, true,
      [](MessageStore&, SpoolerSession& session, const EntryId& id) -> Result<void> {
-       RETURN_IF_ERROR(session.CommitAttempt(id, Attempt{{}, Time{}, std::nullopt, true}));
+       RETURN_IF_ERROR(session.CommitAttempt(id, Attempt{}));
        return {};
      }},
     {"finish", true, true,

@@ -20,13 +20,13 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-RecipientRow Failed(const std::string& address, RecipientState state, Reply reply,
-                    const std::string& remote_host) {
+ReportEntry Failed(const std::string& address, RecipientState state, Reply reply,
+                   const std::string& remote_host) {
   RecipientRow row = MakeSmtpRecipient(address, kRecipientTo);
   row.delivery.state = state;
   row.delivery.last_reply = std::move(reply);
   row.delivery.remote_host = remote_host;
-  return row;
+  return {row};
 }
 
 ReportRequest Request() {
@@ -39,7 +39,7 @@ ReportRequest Request() {
   request.now = Time(std::chrono::seconds(1'700'000'100));
   request.message_id = "r1@mail.x.test";
   request.original = "Subject: x\r\nMessage-ID: <1@x.test>\r\n\r\nHello \xe2\x82\xac.\r\n";
-  request.failed = {
+  request.recipients = {
       Failed("bob@y.test", RecipientState::kFailed, {550, "5.1.1", "no such\n\nuser \u20ac"},
              "mx.y.test[192.0.2.1]:25"),
       Failed("late@z.test", RecipientState::kExpired, {451, "4.2.0", "busy"}, ""),
@@ -73,7 +73,7 @@ for group in status.get_payload():
 }
 
 TEST(NonDeliveryReport, IsReadByPython) {
-  const std::string facts = PythonReads(RenderNonDeliveryReport(Request()));
+  const std::string facts = PythonReads(RenderReport(Request()));
   EXPECT_THAT(facts, HasSubstr("defects []"));
   EXPECT_THAT(facts, HasSubstr("type multipart/report delivery-status 3"));
   EXPECT_THAT(facts,
@@ -94,7 +94,7 @@ TEST(NonDeliveryReport, IsReadByPython) {
 }
 
 TEST(NonDeliveryReport, IsReadByGMime) {
-  const std::string report = RenderNonDeliveryReport(Request());
+  const std::string report = RenderReport(Request());
   EXPECT_EQ(ReadHeaders(report).properties.BytesOr(pr::kMessageClass, {}), "REPORT.IPM.Note.NDR");
   GMimeStream* stream = g_mime_stream_mem_new_with_buffer(report.data(), report.size());
   GMimeParser* parser = g_mime_parser_new_with_stream(stream);
@@ -114,10 +114,10 @@ TEST(NonDeliveryReport, IsReadByGMime) {
 
 TEST(NonDeliveryReport, HasOnlyCrlfAndNoLineIsTooLong) {
   ReportRequest request = Request();
-  request.failed[0].delivery.last_reply.text =
+  request.recipients[0].row.delivery.last_reply.text =
       std::string(1'999, 'x') + "\n" + std::string(500, 'y');
   request.original_subject = std::string(3'000, 's');
-  const std::string report = RenderNonDeliveryReport(request);
+  const std::string report = RenderReport(request);
   std::size_t start = 0;
   for (std::size_t at = 0; (at = report.find('\n', at)) != std::string::npos; ++at) {
     EXPECT_EQ(report[at - 1], '\r');
@@ -128,29 +128,74 @@ TEST(NonDeliveryReport, HasOnlyCrlfAndNoLineIsTooLong) {
   EXPECT_THAT(PythonReads(report), HasSubstr("defects []"));
 }
 
+TEST(DeliveryReport, TellsDeliveredFromRelayedAndRepeatsWhatTheEnvelopeSaid) {
+  ReportRequest request = Request();
+  request.kind = ReportKind::kDelivery;
+  request.envelope_id = "job 7";
+  request.original_is_headers_only = true;
+  request.recipients = {
+      Failed("bob@y.test", RecipientState::kDelivered, {250, "2.1.5", "Ok"}, "mx.y.test[::1]:25"),
+      Failed("amy@x.test", RecipientState::kDelivered, {0, "", ""}, "/var/mail/amy")};
+  request.recipients[0].relayed = true;
+  request.recipients[0].row.properties.Set(
+      Property::Bytes(pr::kOriginalRecipient, "rfc822;robert@z.test"));
+  std::string facts = PythonReads(RenderReport(request));
+  EXPECT_THAT(facts, HasSubstr("defects []"));
+  EXPECT_THAT(facts, HasSubstr("subject Delivered mail: Gr"));
+  EXPECT_THAT(facts, HasSubstr("text/plain message/delivery-status text/rfc822-headers"));
+  EXPECT_THAT(facts,
+              HasSubstr("group Original-Envelope-Id=job 7 | Reporting-MTA=dns; mail.x.test"));
+  EXPECT_THAT(facts, HasSubstr("group Original-Recipient=rfc822; robert@z.test | "
+                               "Final-Recipient=rfc822; bob@y.test | Action=relayed | "
+                               "Status=2.1.5 | Remote-MTA=dns; mx.y.test"));
+  EXPECT_THAT(facts, HasSubstr("group Final-Recipient=rfc822; amy@x.test | Action=delivered | "
+                               "Status=2.0.0\n"));
+  request.recipients.pop_back();
+  facts = PythonReads(RenderReport(request));
+  EXPECT_THAT(facts, HasSubstr("subject Relayed mail: Gr"));
+}
+
+TEST(DeliveryReport, ADelaySaysUntilWhenItIsTried) {
+  ReportRequest request = Request();
+  request.kind = ReportKind::kDelay;
+  request.retry_until = request.now + std::chrono::hours(24);
+  request.recipients = {
+      Failed("b@y.test", RecipientState::kPending, {451, "4.2.0", "busy"}, ""),
+      Failed("c@y.test", RecipientState::kInDoubt, {0, "5.4.1", "never the class of it"}, "")};
+  const std::string facts = PythonReads(RenderReport(request));
+  EXPECT_THAT(facts, HasSubstr("subject Delayed mail, still being tried: Gr"));
+  EXPECT_THAT(facts, HasSubstr("Final-Recipient=rfc822; b@y.test | Action=delayed | Status=4.2.0"));
+  EXPECT_THAT(facts, HasSubstr("Action=delayed | Status=4.0.0"));
+  EXPECT_THAT(facts, HasSubstr("Will-Retry-Until=Wed, 15 Nov 2023 22:15:00 +0000"));
+}
+
 TEST(NonDeliveryReport, EmbedsTheOriginalByteForByte) {
   ReportRequest request = Request();
   request.original = std::string("Subject: x\r\n\r\nnul \0 and --=_bobbin-334b46-0\r\n", 44);
-  const std::string report = RenderNonDeliveryReport(request);
+  const std::string report = RenderReport(request);
   EXPECT_THAT(report, HasSubstr(request.original));
   EXPECT_THAT(report, HasSubstr("boundary=\"=_bobbin-334b46-1\""));
   request.original_is_headers_only = true;
-  EXPECT_THAT(PythonReads(RenderNonDeliveryReport(request)), HasSubstr("text/rfc822-headers"));
+  EXPECT_THAT(PythonReads(RenderReport(request)), HasSubstr("text/rfc822-headers"));
 }
 
 TEST(NonDeliveryReport, NothingKnownIsNoReasonToFail) {
-  const std::string facts = PythonReads(RenderNonDeliveryReport(ReportRequest{}));
+  const std::string facts = PythonReads(RenderReport(ReportRequest{}));
   EXPECT_THAT(facts, HasSubstr("type multipart/report delivery-status 3"));
   ReportRequest request;
-  request.failed.emplace_back();
-  EXPECT_THAT(RenderNonDeliveryReport(request), HasSubstr("Status: 5.0.0\r\n"));
+  request.recipients.emplace_back();
+  EXPECT_THAT(RenderReport(request), HasSubstr("Status: 5.0.0\r\n"));
 }
 
 TEST(NonDeliveryReport, CannotBeMadeToSayMore) {
   ReportRequest request = Request();
+  request.envelope_id = "x\r\nAction: delivered";
+  request.recipients[1].row.properties.Set(
+      Property::Bytes(pr::kOriginalRecipient, "rfc822;x\r\nAction: delivered"));
   request.original_subject = "x\r\nBcc: v@x.test\r\n\r\nbody";
-  request.failed[0].delivery.last_reply.text = "x\r\nAction: delivered\r\n\r\nFinal-Recipient: y";
-  const std::string report = RenderNonDeliveryReport(request);
+  request.recipients[0].row.delivery.last_reply.text =
+      "x\r\nAction: delivered\r\n\r\nFinal-Recipient: y";
+  const std::string report = RenderReport(request);
   EXPECT_EQ(report.find("\nBcc"), std::string::npos);
   EXPECT_EQ(report.find("\nAction: delivered"), std::string::npos);
 }

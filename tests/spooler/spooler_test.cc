@@ -44,6 +44,7 @@ struct Script {
   std::vector<std::string> contents;
   std::string reverse_path;
   int end_messages = 0;
+  bool relays = false;
 };
 
 class ScriptedTransport final : public TransportProvider {
@@ -51,6 +52,7 @@ class ScriptedTransport final : public TransportProvider {
   explicit ScriptedTransport(Script& script, std::vector<std::string> types = {"SMTP"})
       : script_(script), types_(std::move(types)) {}
   std::string_view Name() const override { return "scripted"; }
+  bool Relays() const override { return script_.relays; }
   std::vector<std::string> AddressTypes() const override { return types_; }
   SubmitResult SubmitMessage(OutboundMessage& message) override {
     std::vector<std::string> addresses;
@@ -108,6 +110,8 @@ Script::Step Unavailable() {
   return step;
 }
 
+constexpr std::string_view kOriginal = "Subject: test\nBcc: secret@x.test\n\nbody\n";
+
 class SpoolerTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -154,8 +158,9 @@ class SpoolerTest : public ::testing::Test {
     return step;
   }
 
+  // `asked`: properties of every recipient.
   EntryId Submit(const std::vector<std::string>& recipients, const PropertyList& properties = {},
-                 std::string_view original = "Subject: test\nBcc: secret@x.test\n\nbody\n") {
+                 std::string_view original = kOriginal, const PropertyList& asked = {}) {
     Message message = *store_->CreateMessage(store_->Folders().outbox);
     std::vector<Property> all(properties.begin(), properties.end());
     all.push_back(Property::Bytes(pr::kSubject, "test"));
@@ -167,6 +172,7 @@ class SpoolerTest : public ::testing::Test {
     std::vector<RecipientRow> rows;
     for (const std::string& address : recipients) {
       rows.push_back(MakeSmtpRecipient(address, kRecipientTo));
+      for (const Property& property : asked) rows.back().properties.Set(property);
     }
     EXPECT_TRUE(message.ModifyRecipients(kModifyRecipientsAdd, rows));
     MessageBodyWriter content = store_->NewContent();
@@ -290,6 +296,75 @@ TEST_F(SpoolerTest, ExpiryEndsInAReport) {
   EXPECT_TRUE(RunOnce().worked);
   ASSERT_THAT(Queue(), SizeIs(1));
   EXPECT_THAT(Queue()[0].subject, HasSubstr("Undeliverable"));
+}
+
+TEST_F(SpoolerTest, ADelayIsReportedOnceAndRememberedAcrossARestart) {
+  const PropertyList asked{Property::Number(pr::kDelayReportRequested, 1)};
+  const EntryId id = Submit({"b@x.test", "c@x.test"}, {}, kOriginal, asked);
+  Submit({"d@x.test"});
+  script_.steps = {Outcomes({Later(), Delivered()}), Outcomes({Later()}), Outcomes({Later()}),
+                   Outcomes({Later()})};
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_TRUE(RunOnce().worked);
+  clock_.Advance(4h - 1s);
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_THAT(Queue(), SizeIs(2)) << "not yet";
+  clock_.Advance(1s);
+  ASSERT_TRUE(database_->GetOutgoingQueue().Retry(MessageId{id.Object()}));
+  script_.steps = {Outcomes({Later()}), Outcomes({Delivered()})};
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_EQ(Recipients(id).at(0).delivery.delay_reported, clock_.Now());
+  ASSERT_THAT(Queue(), SizeIs(3));
+  EXPECT_EQ(Queue()[2].subject, "Delayed: test");
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_THAT(script_.contents.back(), HasSubstr("Final-Recipient: rfc822; b@x.test\r\n"
+                                                 "Action: delayed"));
+  EXPECT_EQ(script_.contents.back().find("; c@x.test"), std::string::npos);
+
+  spooler_.reset();
+  session_.reset();
+  store_.reset();
+  database_.reset();
+  Open();
+  clock_.Advance(5h);
+  script_.steps = {Outcomes({Later()}), Outcomes({Later()})};
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_THAT(Queue(), SizeIs(2)) << "once, and for those who asked";
+}
+
+TEST_F(SpoolerTest, ADelayIsReportedAlthoughTheTransportCannotBeReached) {
+  const EntryId id =
+      Submit({"b@x.test"}, {}, kOriginal, {Property::Number(pr::kDelayReportRequested, 1)});
+  shared_->SetUnavailable(0, clock_.Now() + 1000h, 9);
+  EXPECT_FALSE(RunOnce().worked);
+  clock_.Advance(4h);
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_THAT(Queue(), SizeIs(2));
+  EXPECT_FALSE(RunOnce().worked);
+  EXPECT_EQ(Recipients(id).at(0).delivery.attempts, 0U);
+}
+
+TEST_F(SpoolerTest, WhatAnotherServerTookIsRelayedNotDelivered) {
+  const PropertyList asked{Property::Number(pr::kOriginatorDeliveryReportRequested, 1)};
+  script_.relays = true;
+  Submit({"b@x.test"}, {Property::Bytes(pr::kEnvelopeId, "job 7")}, kOriginal, asked);
+  script_.steps = {Outcomes({Delivered()}), Outcomes({Delivered()})};
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_THAT(script_.contents.at(1), HasSubstr("Action: relayed"));
+  EXPECT_THAT(script_.contents.at(1), HasSubstr("Original-Envelope-Id: job 7"));
+  EXPECT_THAT(Queue(), IsEmpty());
+}
+
+TEST_F(SpoolerTest, OnlyTheHeaderIsReturnedWhenThatIsAskedFor) {
+  Submit({"b@x.test"}, {Property::Number(pr::kReportHeadersOnly, 1)});
+  script_.steps = {Outcomes({Failed()}), Outcomes({Delivered()})};
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_THAT(script_.contents.at(1), HasSubstr("text/rfc822-headers"));
+  EXPECT_EQ(script_.contents.at(1).find("\r\nbody\r\n"), std::string::npos);
 }
 
 TEST_F(SpoolerTest, InDoubtIsStoredBeforeThePointOfNoReturnAndSurvivesADeath) {
