@@ -342,6 +342,7 @@ Result<FinishResult> SpoolerSession::CommitAttempt(const EntryId& id, const Atte
           return Reschedule(rows, record, attempt.next_due, std::nullopt);
         }
         events.push_back({QueueEventKind::kRowDeleted, record.store, message});
+        for (const Property& property : attempt.missing_sender) record.properties.Set(property);
         ASSIGN_OR_RETURN(result,
                          FinishInTransaction(rows, message, record, attempt.order, database_->id));
         return {};

@@ -63,12 +63,14 @@ struct SentMailOrder {
 struct Attempt {
   std::vector<RecipientUpdate> updates;
   Time next_due{};  // Used when a recipient is still FALSE.
-  std::vector<ReportMessage> reports;
+  std::vector<ReportMessage> reports{};
   bool finish = true;  // Finish the message when every recipient is TRUE.
   SentMailOrder order{};
   // Rows to be delivered to the stores of the database that their addresses name, in the same
   // transaction: they become TRUE and delivered, once, whatever happens.
   std::vector<RecipientRowId> deliver_locally{};
+  // PR_SENDER_* that the client left out: set on the message when it is finished.
+  PropertyList missing_sender{};
 };
 
 enum class FinishResult : std::uint8_t {

@@ -5,6 +5,7 @@
 
 #include "engine/check.h"
 #include "spooler/internet_message.h"
+#include "spooler/sender_identity.h"
 
 namespace bobbin {
 namespace {
@@ -332,7 +333,8 @@ Result<MessageBodyReader> DeliveryAttempt::OpenContent() const {
   if (original || original.error().code != ErrorCode::kNotFound) return original;
   RecipientTable rows;
   for (const Recipient& recipient : recipients_) rows.push_back(recipient.row);
-  std::string rendered = RenderInternetMessage(properties_, rows);
+  std::string rendered = RenderInternetMessage(
+      OutboundProperties(properties_, reverse_path_, context_.options.reporting_host), rows);
   const std::uint64_t bytes = rendered.size();
   return MessageBodyReader(nullptr, bytes, 0, std::move(rendered));
 }
@@ -363,6 +365,7 @@ Result<FinishResult> DeliveryAttempt::Commit() {
       attempt.next_due = std::min(attempt.next_due, next);
     }
     if (soon_) attempt.next_due = std::max(attempt.next_due, *soon_);
+    attempt.missing_sender = MissingSender(properties_, reverse_path_);
     attempt.reports = MakeReports(Original(), attempted, context_.options, now_);
     attempt_ = std::move(attempt);
   }

@@ -326,5 +326,51 @@ TEST_F(Conformance, C111_ReportsGoToTheReportAddressElseToTheSender) {
   EXPECT_THAT(Inbox(archive), SizeIs(1));
 }
 
+// C114: PR_SENT_REPRESENTING_* unset by the client is present on the outbound copy, absent on the
+// local message; set by the client it is left alone.
+TEST_F(Conformance, C114_TheOutboundCopyAloneSaysWhomTheSenderRepresents) {
+  Sending sending{Db(), Store(), Clock()};
+  std::string sent;
+  sending.script.during = [&](OutboundMessage& message) {
+    sent.clear();
+    for (;;) {
+      const std::string_view piece = Must(message.Content().Next());
+      if (piece.empty()) break;
+      sent += piece;
+    }
+  };
+  EntryId id = sending.Send({To("a@x.test")});
+  EXPECT_THAT(sent, HasSubstr("From: alice@a.test\r\n"));
+  const PropertyList local = StoredProps(Db(), id);
+  EXPECT_EQ(local.Find(pr::kSentRepresentingName), nullptr);
+  EXPECT_EQ(local.Find(pr::kSentRepresentingEmailAddress), nullptr);
+  EXPECT_EQ(local.BytesOr(pr::kSenderEmailAddress, {}), "alice@a.test");
+  EXPECT_EQ(local.BytesOr(pr::kSenderName, {}), "alice@a.test");
+
+  id = sending.Send({To("a@x.test")},
+                    {Property::Bytes(pr::kSentRepresentingName, "The Boss"),
+                     Property::Bytes(pr::kSentRepresentingEmailAddress, "boss@a.test")});
+  EXPECT_THAT(sent, AllOf(HasSubstr("From: The Boss <boss@a.test>\r\n"),
+                          HasSubstr("Sender: alice@a.test\r\n")));
+  EXPECT_EQ(StoredProps(Db(), id).BytesOr(pr::kSentRepresentingName, {}), "The Boss");
+}
+
+// C115: With no identity available PR_SENDER_NAME becomes "Unknown"; a name the client gave stays.
+TEST_F(Conformance, C115_WithoutAnIdentityTheSenderIsUnknown) {
+  MessageStore archive = Must(Db().CreateMessageStore("archive"));
+  Sending sending{Db(), archive, Clock()};
+  std::string sent;
+  sending.script.during = [&](OutboundMessage& message) {
+    EXPECT_EQ(message.ReversePath(), "");
+    sent = Must(message.Content().Next());
+  };
+  EntryId id = sending.Send({To("a@x.test")});
+  EXPECT_EQ(StoredProps(Db(), id).BytesOr(pr::kSenderName, {}), "Unknown");
+  EXPECT_EQ(StoredProps(Db(), id).Find(pr::kSentRepresentingName), nullptr);
+  EXPECT_THAT(sent, HasSubstr("From: Unknown <MAILER-DAEMON@mail.a.test>\r\n"));
+  id = sending.Send({To("a@x.test")}, {Property::Bytes(pr::kSenderName, "Archive")});
+  EXPECT_EQ(StoredProps(Db(), id).BytesOr(pr::kSenderName, {}), "Archive");
+}
+
 }  // namespace
 }  // namespace bobbin
