@@ -41,6 +41,7 @@ struct Configuration {
   std::uint64_t retry_first_seconds = 60;
   std::uint64_t retry_longest_seconds = 4'000;
   std::uint64_t expire_after_seconds = 432'000;
+  std::uint64_t delay_report_after_seconds = 14'400;
   std::string in_doubt = "resend";  // or "hold"
 
   std::uint64_t message_bytes_max = SmtpLimits{}.message_bytes_max;

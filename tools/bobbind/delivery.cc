@@ -144,6 +144,7 @@ Result<std::unique_ptr<Delivery>> Delivery::Open(
   options.retry.first = std::chrono::seconds(configuration.retry_first_seconds);
   options.retry.longest = std::chrono::seconds(configuration.retry_longest_seconds);
   options.retry.expire_after = std::chrono::seconds(configuration.expire_after_seconds);
+  options.delay_report_after = std::chrono::seconds(configuration.delay_report_after_seconds);
   options.in_doubt =
       configuration.in_doubt == "hold" ? InDoubtPolicy::kHold : InDoubtPolicy::kResend;
   options.reporting_host = configuration.hostname;
