@@ -6,10 +6,10 @@ namespace {
 
 Measured Abort(Bench& bench, EngineKind engine, std::size_t callers, std::uint64_t count) {
   const TemporaryDirectory directory(bench.directory);
-  StoreUnderTest tested(engine, directory.path() / "store");
+  StoreUnderTest tested(engine, directory.Path() / "store");
   const std::vector<MessageId> ids = bench.workload.Load(tested, bench.Scaled(count, callers));
   return MeasureCallers(callers, ids.size(), [&](std::size_t /*caller*/, std::uint64_t i) {
-    Require(tested.store().AbortSubmit(tested.store().EntryIdOf(ids[i].value)));
+    Require(tested.Store().AbortSubmit(tested.Store().EntryIdOf(ids[i].value)));
   });
 }
 

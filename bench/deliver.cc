@@ -54,11 +54,11 @@ Measured Deliver(Bench& bench, EngineKind engine) {
   SpoolerShared shared;
   std::vector<std::unique_ptr<Worker>> workers;
   for (std::size_t i = 0; i < kCallers; ++i) {
-    workers.push_back(std::make_unique<Worker>(tested.database(), shared));
+    workers.push_back(std::make_unique<Worker>(tested.Database(), shared));
   }
   Measured measured = MeasureCallers(kCallers, bench.Scaled(30'000, kCallers),
                                      [&](std::size_t caller, std::uint64_t i) {
-                                       Message message = bench.workload.Compose(tested.store(), i);
+                                       Message message = bench.workload.Compose(tested.Store(), i);
                                        Require(message.SubmitMessage());
                                        workers[caller]->DeliverOne();
                                      });

@@ -7,14 +7,14 @@ namespace {
 
 Measured LockAndFinish(Bench& bench, EngineKind engine, std::size_t callers, std::uint64_t count) {
   const TemporaryDirectory directory(bench.directory);
-  StoreUnderTest tested(engine, directory.path() / "store");
+  StoreUnderTest tested(engine, directory.Path() / "store");
   const std::vector<MessageId> ids = bench.workload.Load(tested, bench.Scaled(count, callers));
   std::vector<SpoolerSession> sessions;
   for (std::size_t i = 0; i < callers; ++i) {
-    sessions.push_back(Require(tested.database().OpenSpoolerSession()));
+    sessions.push_back(Require(tested.Database().OpenSpoolerSession()));
   }
   return MeasureCallers(callers, ids.size(), [&](std::size_t caller, std::uint64_t i) {
-    const EntryId id = tested.store().EntryIdOf(ids[i].value);
+    const EntryId id = tested.Store().EntryIdOf(ids[i].value);
     SpoolerSession& session = sessions[caller];
     Message message = Require(session.OpenMessage(id));
     Require(session.SetLockState(message, LockState::kLocked));

@@ -90,13 +90,13 @@ Measured FirstDue(Bench& bench, EngineKind engine, bool cold) {
 
 int TakeFirstDue(EngineKind engine, const std::filesystem::path& directory) {
   StoreUnderTest tested(engine, directory);
-  SpoolerSession session = Require(tested.database().OpenSpoolerSession());
+  SpoolerSession session = Require(tested.Database().OpenSpoolerSession());
   SpoolerShared shared;
   std::optional<Clock::time_point> first;
   std::vector<std::unique_ptr<TransportProvider>> transports;
   transports.push_back(std::make_unique<TimedTransport>(first));
   Spooler spooler(
-      tested.database(), session, shared, std::move(transports), {}, [] { return 0.5; },
+      tested.Database(), session, shared, std::move(transports), {}, [] { return 0.5; },
       [](const SpoolerEvent&) {});
   while (!first) {
     const StepResult step = spooler.RunOnce(SystemClock().Now());

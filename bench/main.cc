@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -54,7 +55,7 @@ std::vector<EngineKind> ChosenEngines(const Flags& flags) {
 }
 
 void Measure(benchmark::State& state, Bench& bench, const Question& question, EngineKind engine) {
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     const Measured measured = question.ask(bench, engine);
     state.SetIterationTime(measured.seconds);
     const auto operations = static_cast<double>(measured.operations);
@@ -105,8 +106,8 @@ int Run(const Flags& flags, char* program_name) {
 
   const Workload workload;
   const TemporaryDirectory directory(flags.directory);
-  FilledStores filled(workload, directory.path());
-  Bench bench{flags.sizes, directory.path(), std::filesystem::canonical("/proc/self/exe"), workload,
+  FilledStores filled(workload, directory.Path());
+  Bench bench{flags.sizes, directory.Path(), std::filesystem::canonical("/proc/self/exe"), workload,
               filled};
   const std::vector<Question> questions = AllQuestions();
   Register(bench, flags, questions);
@@ -120,10 +121,15 @@ int Run(const Flags& flags, char* program_name) {
 }  // namespace bobbin::bench
 
 int main(int argc, char** argv) {
-  CLI::App app("Measures Bobbin's message store on LMDB, RocksDB and SQLite.");
-  bobbin::bench::Flags flags;
-  bobbin::bench::AddFlags(app, flags);
-  CLI11_PARSE(app, argc, argv);
-  flags.for_google_benchmark = app.remaining();
-  return bobbin::bench::Run(flags, argv[0]);
+  try {
+    CLI::App app("Measures Bobbin's message store on LMDB, RocksDB and SQLite.");
+    bobbin::bench::Flags flags;
+    bobbin::bench::AddFlags(app, flags);
+    CLI11_PARSE(app, argc, argv);
+    flags.for_google_benchmark = app.remaining();
+    return bobbin::bench::Run(flags, argv[0]);
+  } catch (const std::exception& failure) {
+    std::fprintf(stderr, "bobbin_bench: %s\n", failure.what());
+    return 70;
+  }
 }

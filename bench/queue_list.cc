@@ -13,7 +13,7 @@ constexpr std::uint32_t kRowsPerList = 1'000;
 Measured ListQueue(Bench& bench, EngineKind engine) {
   const FilledStores::Filled& filled = bench.filled.Get(engine, bench.sizes.queued);
   StoreUnderTest tested(engine, filled.directory);
-  const OutgoingQueue queue(tested.database().State(), tested.store().Id());
+  const OutgoingQueue queue(tested.Database().State(), tested.Store().Id());
   // Anywhere in the queue; the sequence counts from 1 in a store that was only loaded.
   std::minstd_rand random(1);
   const std::uint64_t last = filled.messages - std::min<std::uint64_t>(filled.messages, 1'100);

@@ -36,11 +36,11 @@ class StoreUnderTest {
   StoreUnderTest& operator=(const StoreUnderTest&) = delete;
   ~StoreUnderTest();
 
-  Database& database() { return *database_; }
-  MessageStore& store() { return *store_; }
+  bobbin::Database& Database() { return *database_; }
+  MessageStore& Store() { return *store_; }
 
  private:
-  std::optional<Database> database_;
+  std::optional<bobbin::Database> database_;
   std::optional<MessageStore> store_;
 };
 
@@ -52,7 +52,7 @@ class TemporaryDirectory {
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
   ~TemporaryDirectory();
 
-  const std::filesystem::path& path() const { return path_; }
+  const std::filesystem::path& Path() const { return path_; }
 
  private:
   std::filesystem::path path_;

@@ -9,20 +9,20 @@ constexpr std::size_t kInFlightPerThread = 32;
 
 Measured SubmitFrom(Bench& bench, EngineKind engine, std::size_t callers, std::uint64_t messages) {
   const TemporaryDirectory directory(bench.directory);
-  StoreUnderTest tested(engine, directory.path() / "store");
+  StoreUnderTest tested(engine, directory.Path() / "store");
   return MeasureCallers(callers, bench.Scaled(messages, callers),
                         [&](std::size_t /*caller*/, std::uint64_t i) {
-                          Message message = bench.workload.Compose(tested.store(), i);
+                          Message message = bench.workload.Compose(tested.Store(), i);
                           Require(message.SubmitMessage());
                         });
 }
 
 Measured SubmitInFlight(Bench& bench, EngineKind engine) {
   const TemporaryDirectory directory(bench.directory);
-  StoreUnderTest tested(engine, directory.path() / "store");
+  StoreUnderTest tested(engine, directory.Path() / "store");
   return MeasureInFlight(kThreadsInFlight, kInFlightPerThread, bench.Scaled(60'000, 64),
                          [&](std::uint64_t i, std::function<void()> done) {
-                           Message message = bench.workload.Compose(tested.store(), i);
+                           Message message = bench.workload.Compose(tested.Store(), i);
                            message.SubmitMessageAsync(
                                0, [done = std::move(done)](Result<void> outcome) {
                                  Require(std::move(outcome));

@@ -67,7 +67,7 @@ std::vector<MessageId> Workload::Load(StoreUnderTest& tested, std::uint64_t coun
   ids.reserve(count);
   InFlight on_their_way(kInFlightWhileLoading);
   for (std::uint64_t i = 0; i < count; ++i) {
-    Message message = Compose(tested.store(), i);
+    Message message = Compose(tested.Store(), i);
     ids.push_back(MessageId{Require(message.Id()).Object()});
     on_their_way.Begin();
     message.SubmitMessageAsync(0, [&on_their_way](Result<void> outcome) {

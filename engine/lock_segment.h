@@ -42,6 +42,8 @@ inline constexpr std::uint32_t kLockSlotsUsedMax = kLockSlots / 8 * 7;
 inline constexpr std::uint32_t kProfilesMax = 16;
 inline constexpr std::uint32_t kProfileBytesMax = 4'080;
 
+// What processes change often is on cache lines of its own.
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding)
 struct LockSegment {
   struct Session {
     std::atomic<std::uint64_t> id;  // counter * kLockSessionsMax + index in the table.

@@ -78,8 +78,8 @@ class Check {
     if (!counters && counters.error().code != ErrorCode::kCorruptData) {
       return tl::unexpected<Error>(counters.error());
     }
-    constexpr auto no_bound = std::numeric_limits<std::uint64_t>::max();
-    counters_ = counters ? *counters : CountersRecord{no_bound, no_bound, {}};
+    constexpr auto kNoBound = std::numeric_limits<std::uint64_t>::max();
+    counters_ = counters ? *counters : CountersRecord{kNoBound, kNoBound, {}};
     if (!counters) Find("meta", ToHex(kCountersKey), counters.error().detail);
     return {};
   }

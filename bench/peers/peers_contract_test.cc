@@ -186,6 +186,7 @@ TEST_P(PeerContract, EveryConcurrentUpdateSeesThoseAnsweredBeforeIt) {
   constexpr int kThreads = 4;
   constexpr int kRounds = 25;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       for (int k = 0; k < kRounds; ++k) {

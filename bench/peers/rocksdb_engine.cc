@@ -188,7 +188,7 @@ class RocksdbBackend final : public kv::CommitBackend {
     return &transaction_.emplace(handles_, sequence_ + 1);
   }
   Result<void> Commit() override {
-    const Result<void> committed = transaction_->Commit();
+    Result<void> committed = transaction_->Commit();
     transaction_.reset();
     if (committed) ++sequence_;
     return committed;

@@ -38,8 +38,8 @@ TEST(Bobbind, PrintsThreeLinesWhenItIsReady) {
 TEST(Bobbind, QueuesPipelinedMessagesByteForByte) {
   const RunningDaemon daemon;
   SmtpSocket client(daemon.Port());
-  static constexpr char literal[] = "Subject: \xFF\r\n\r\nlf\ncr\rnul\0 \n..\r\n";
-  const std::string bytes(literal, sizeof literal - 1);
+  static constexpr char kLiteral[] = "Subject: \xFF\r\n\r\nlf\ncr\rnul\0 \n..\r\n";
+  const std::string bytes(kLiteral, sizeof kLiteral - 1);
   ASSERT_TRUE(client.Send(kEnvelope + "DATA\r\n" + kMail + ".\r\nMAIL FROM:<>\r\n" +
                           "RCPT TO:<c@x.test>\r\nDATA\r\n" + bytes + ".\r\nQUIT\r\n"));
   EXPECT_EQ(client.Codes(5), "220 250 250 250 354");

@@ -199,13 +199,13 @@ Result<void> Assign(const Setting& /*setting*/, const SettingValue& value,
 
 // TOML's basic string.
 std::string Quote(std::string_view text) {
-  static constexpr char digits[] = "0123456789ABCDEF";
+  static constexpr char kDigits[] = "0123456789ABCDEF";
   std::string quoted = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\') quoted += '\\';
     if (byte < ' ' || byte == 127) {
-      quoted += std::string("\\u00") + digits[byte >> 4] + digits[byte & 15];
+      quoted += std::string("\\u00") + kDigits[byte >> 4] + kDigits[byte & 15];
     } else {
       quoted += c;
     }

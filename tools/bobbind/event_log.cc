@@ -18,7 +18,7 @@ void AppendValue(std::string& line, std::string_view value) {
     line += value;
     return;
   }
-  static constexpr char digits[] = "0123456789abcdef";
+  static constexpr char kDigits[] = "0123456789abcdef";
   line += '"';
   for (const char c : value) {
     const auto byte = static_cast<unsigned char>(c);
@@ -27,8 +27,8 @@ void AppendValue(std::string& line, std::string_view value) {
       line += c;
     } else if (byte < ' ' || byte == 127) {
       line += "\\x";
-      line += digits[byte >> 4];
-      line += digits[byte & 15];
+      line += kDigits[byte >> 4];
+      line += kDigits[byte & 15];
     } else {
       line += c;
     }
