@@ -2,6 +2,7 @@
 
 namespace bobbin {
 
+// A table.  NOLINTNEXTLINE(readability-function-size)
 std::string_view ErrorName(ErrorCode code) {
   switch (code) {
     case ErrorCode::kCallFailed:
