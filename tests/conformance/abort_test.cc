@@ -74,7 +74,7 @@ TEST_F(Conformance, C052_AbortingWhatIsNotQueuedFailsNotInQueue) {
 }
 
 // Locks, as a spooler would, every message it is told, and says how that went.
-const ChildProgram race_to_lock("race-to-lock", [](const ChildProgram::Arguments& arguments) {
+const ChildProgram kRaceToLock("race-to-lock", [](const ChildProgram::Arguments& arguments) {
   Database database = Must(Database::Open(arguments.at(0)));
   SpoolerSession session = Must(database.OpenSpoolerSession());
   Say("ready");

@@ -249,7 +249,7 @@ TEST_F(Inline, IsLockedToEveryoneElseAndNotInTheQueueTable) {
   EXPECT_TRUE(looked);
 }
 
-const ChildProgram submit_to_many("submit-to-many", [](const ChildProgram::Arguments& arguments) {
+const ChildProgram kSubmitToMany("submit-to-many", [](const ChildProgram::Arguments& arguments) {
   Database database = Must(Database::Open(arguments.at(0)));
   MessageStore store = Must(database.OpenMessageStore(TemporaryDatabase::kStoreName));
   std::vector<std::string> names(arguments.begin() + 1, arguments.end());

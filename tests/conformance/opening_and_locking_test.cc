@@ -193,7 +193,7 @@ TEST_F(Conformance, C014_LockedIsClearRightAfterSubmitMessage) {
 }
 
 // Locks the message of `arguments` (path, entry id) and holds the lock until it is killed.
-const ChildProgram hold_lock("hold-lock", [](const ChildProgram::Arguments& arguments) {
+const ChildProgram kHoldLock("hold-lock", [](const ChildProgram::Arguments& arguments) {
   Database database = Must(Database::Open(arguments.at(0)));
   SpoolerSession session = Must(database.OpenSpoolerSession());
   Message message = Must(session.OpenMessage(Must(EntryId::FromHex(arguments.at(1)))));

@@ -318,7 +318,7 @@ TEST_F(Databases, OpenedTwiceInOneProcessAreOne) {
   EXPECT_THAT(Store().AbortSubmit(here), IsError(ErrorCode::kUnableToAbort));
 }
 
-const ChildProgram submit_many("submit-many", [](const ChildProgram::Arguments& arguments) {
+const ChildProgram kSubmitMany("submit-many", [](const ChildProgram::Arguments& arguments) {
   Database database = Must(Database::Open(arguments.at(0)));
   MessageStore store = Must(database.OpenMessageStore(TemporaryDatabase::kStoreName));
   Say("open");

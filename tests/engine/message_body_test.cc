@@ -299,7 +299,7 @@ TEST_F(Content, WrittenAheadAndDroppedIsCollectedAndNeverShown) {
   EXPECT_EQ(Findings(Db()), "");
 }
 
-const ChildProgram write_ahead("write-ahead", [](const ChildProgram::Arguments& arguments) {
+const ChildProgram kWriteAhead("write-ahead", [](const ChildProgram::Arguments& arguments) {
   Database database = Must(Database::Open(arguments.at(0)));
   MessageStore store = Must(database.OpenMessageStore(TemporaryDatabase::kStoreName));
   MessageBodyWriter writer = store.NewContent();

@@ -163,7 +163,7 @@ TEST_F(PreprocessQueue, IsLeftByAbortAndEnteredAnew) {
   EXPECT_EQ(Must(session.BeginPreprocessing(id)), 1U) << "an aborted submission's tries count";
 }
 
-const ChildProgram publish("publish-transports", [](const ChildProgram::Arguments& arguments) {
+const ChildProgram kPublish("publish-transports", [](const ChildProgram::Arguments& arguments) {
   Database database = Must(Database::Open(arguments[0]));
   const SpoolerSession session = Must(database.OpenSpoolerSession());
   Must(session.PublishTransports(SmtpWithPreprocessor()));

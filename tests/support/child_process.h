@@ -4,7 +4,7 @@
 //   ChildProcess server({"python3", "server.py"});
 //   const std::string port = server.ReadLine();
 //
-//   const ChildProgram holder("hold-lock", [](const ChildProgram::Arguments& arguments) {
+//   const ChildProgram kHolder("hold-lock", [](const ChildProgram::Arguments& arguments) {
 //     ... ; Say("locked"); Hear(); return 0;
 //   });
 //   ChildProcess child("hold-lock", {path});
