@@ -43,7 +43,6 @@ struct RecipientRowId {
 // Random, made when the database is created; never changes.
 struct DatabaseId {
   std::array<std::uint8_t, 16> bytes{};
-  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 misreads a comparison with zero.
   friend auto operator<=>(const DatabaseId&, const DatabaseId&) = default;
 };
 
