@@ -28,7 +28,8 @@ bool IsXchar(char c) { return c > ' ' && c <= '~' && c != '='; }  // "+" is judg
 // An RFC 822 atom: what an address type is made of.
 bool IsAtom(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return c > ' ' && c <= '~' && std::string_view("()<>@,;:\\\".[]=").find(c) == std::string_view::npos;
+    return c > ' ' && c <= '~' &&
+           std::string_view("()<>@,;:\\\".[]=").find(c) == std::string_view::npos;
   });
 }
 

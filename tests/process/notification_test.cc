@@ -35,8 +35,8 @@ class Notification : public testing::Test {
                                      "--log-level",
                                      "error"};
     command.insert(command.end(), destination.begin(), destination.end());
-    std::string line;
-    daemon_.emplace(command, &line);
+    daemon_.emplace(command);
+    const std::string line = daemon_->ReadLine();
     port_ = line.substr(line.find_last_of(':') + 1);
     port_ = port_.substr(0, port_.find_first_not_of("0123456789"));
     ASSERT_FALSE(port_.empty()) << line;
