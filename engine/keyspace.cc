@@ -54,6 +54,24 @@ std::string TaggedKey88(char tag, std::uint64_t a, std::uint64_t b) {
   return key;
 }
 
+std::string PropertyIdentifierKey(std::uint16_t identifier) {
+  std::string key(1, 'P');
+  AppendBigEndian(key, identifier, 2);
+  return key;
+}
+
+std::string PropertyNameKey(const PropertyName& name) {
+  std::string key = "Q" + name.set.ToBytes();
+  if (const auto* number = std::get_if<std::uint32_t>(&name.name)) {
+    key.push_back('\0');
+    AppendBigEndian(key, *number, 4);
+  } else {
+    key.push_back('\1');
+    key += std::get<std::string>(name.name);
+  }
+  return key;
+}
+
 std::string EncodeDueKey(const DueKey& key) {
   // Times before 1970 do not occur: they are clamped, so that byte order stays time order.
   const std::int64_t time = std::max<std::int64_t>(key.time.time_since_epoch().count(), 0);

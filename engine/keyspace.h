@@ -6,6 +6,9 @@
 //               'N' name                      Reference to a store
 //               'L' list(8)                   DistributionList
 //               'M' name                      Reference to a list
+//               'P' identifier(2)             PropertyName
+//               'Q' set(16) 0(1) number(4)    Reference to an identifier
+//               'Q' set(16) 1(1) name         the same
 //   messages    message(8)                    Message
 //   bodies      body(8) 0(4)                  Body (head)
 //               body(8) chunk(4), from 1      content bytes
@@ -30,6 +33,7 @@
 #include "engine/clock.h"
 #include "engine/entry_id.h"
 #include "engine/kv/kv_engine.h"
+#include "engine/named_property.h"
 #include "engine/outgoing_queue.h"
 
 namespace bobbin {
@@ -61,6 +65,9 @@ inline std::string StoreKey(StoreId id) { return TaggedKey8('S', id.value); }
 inline std::string StoreNameKey(std::string_view name) { return "N" + std::string(name); }
 inline std::string ListKey(ListId id) { return TaggedKey8('L', id.value); }
 inline std::string ListNameKey(std::string_view name) { return "M" + std::string(name); }
+// Of identifier -> name, and of name -> identifier.
+std::string PropertyIdentifierKey(std::uint16_t identifier);
+std::string PropertyNameKey(const PropertyName& name);
 inline std::string MessageKey(MessageId id) { return Key8(id.value); }
 inline std::string BodyKey(std::uint64_t body, std::uint32_t chunk) { return Key84(body, chunk); }
 inline std::string RecipientKey(MessageId id, RecipientRowId row) {

@@ -39,6 +39,7 @@ enum class RecordKind : std::uint8_t {  // Persisted; never reused.
   kQueueRow = 10,
   kDueRow = 11,
   kAttachment = 12,
+  kPropertyName = 13,
   kDistributionList = 14,
 };
 

@@ -163,7 +163,7 @@ Result<CountersRecord> RowReader::Counters() {
   const Decoded<schema::Counters> counters(*payload);
   if (!counters.Valid()) return Malformed(table::kMeta, kCountersKey);
   return CountersRecord{counters->next_object(), counters->next_queue_sequence(),
-                        FromCount(counters->last_submit_time())};
+                        FromCount(counters->last_submit_time()), counters->next_named_property()};
 }
 
 Result<StoreRecord> RowReader::DecodeStore(std::string_view key, std::string_view value) const {
@@ -228,6 +228,26 @@ Result<std::optional<ListId>> RowReader::ListNamed(std::string_view name) {
   if (!value) return std::optional<ListId>();
   ASSIGN_OR_RETURN(const std::uint64_t id, DecodeReference(table::kMeta, key, *value));
   return std::optional(ListId{id});
+}
+
+Result<std::optional<PropertyName>> RowReader::PropertyNameOf(std::uint16_t identifier) {
+  const std::string key = PropertyIdentifierKey(identifier);
+  ASSIGN_OR_RETURN(const auto payload, GetPayload(RecordKind::kPropertyName, table::kMeta, key));
+  if (!payload) return std::optional<PropertyName>();
+  const Decoded<schema::PropertyName> name(*payload);
+  if (!name.Valid()) return Malformed(table::kMeta, key);
+  const Result<ClassId> set = ClassId::FromBytes(Text(name->set()));
+  if (!set) return Malformed(table::kMeta, key);
+  if (name->text() == nullptr) return std::optional(PropertyName{*set, name->number()});
+  return std::optional(PropertyName{*set, std::string(Text(name->text()))});
+}
+
+Result<std::optional<std::uint16_t>> RowReader::PropertyNamed(const PropertyName& name) {
+  const std::string key = PropertyNameKey(name);
+  ASSIGN_OR_RETURN(const auto value, transaction_.Get(table::kMeta, key));
+  if (!value) return std::optional<std::uint16_t>();
+  ASSIGN_OR_RETURN(const std::uint64_t id, DecodeReference(table::kMeta, key, *value));
+  return std::optional(static_cast<std::uint16_t>(id));
 }
 
 Result<MessageRecord> RowReader::DecodeMessage(std::string_view key, std::string_view value) const {
@@ -439,7 +459,8 @@ Result<void> RowWriter::PutRoot(const RootRecord& record) {
 Result<void> RowWriter::PutCounters(const CountersRecord& record) {
   FlatBufferBuilder builder(128);
   builder.Finish(schema::CreateCounters(builder, record.next_object, record.next_queue_sequence,
-                                        Count(record.last_submit_time)));
+                                        Count(record.last_submit_time),
+                                        record.next_named_property));
   return Put(RecordKind::kCounters, table::kMeta, kCountersKey, Finished(builder));
 }
 
@@ -472,6 +493,20 @@ Result<void> RowWriter::PutListName(std::string_view name, ListId id) {
   FlatBufferBuilder builder(64);
   builder.Finish(schema::CreateReference(builder, id.value));
   return Put(RecordKind::kReference, table::kMeta, ListNameKey(name), Finished(builder));
+}
+
+Result<void> RowWriter::PutPropertyName(std::uint16_t identifier, const PropertyName& name) {
+  FlatBufferBuilder builder(128);
+  const auto set = Bytes(builder, name.set.ToBytes());
+  const auto* text = std::get_if<std::string>(&name.name);
+  const auto* number = std::get_if<std::uint32_t>(&name.name);
+  const auto string = text == nullptr ? Offset<flatbuffers::String>() : String(builder, *text);
+  builder.Finish(schema::CreatePropertyName(builder, set, number == nullptr ? 0 : *number, string));
+  RETURN_IF_ERROR(Put(RecordKind::kPropertyName, table::kMeta, PropertyIdentifierKey(identifier),
+                      Finished(builder)));
+  FlatBufferBuilder reference(64);
+  reference.Finish(schema::CreateReference(reference, identifier));
+  return Put(RecordKind::kReference, table::kMeta, PropertyNameKey(name), Finished(reference));
 }
 
 Result<void> RowWriter::PutMessage(MessageId id, const MessageRecord& record) {

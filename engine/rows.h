@@ -1,7 +1,6 @@
 // Typed rows inside one transaction: sealed records in, plain values out, and back.
 //
-// Every read verifies its record. Absent is empty; damaged is kCorruptData. Nothing here knows
-// a rule of the submission model (engine/submission.h does).
+// Every read verifies its record. Absent is empty; damaged is kCorruptData.
 //
 // Threads, lifetime  As the transaction (engine/kv/kv_engine.h).
 #pragma once
@@ -109,6 +108,7 @@ struct CountersRecord {
   std::uint64_t next_object = 1;
   std::uint64_t next_queue_sequence = 1;
   Time last_submit_time{};
+  std::uint32_t next_named_property = 0;  // 0 = none has been given away.
 };
 
 struct RootRecord {
@@ -121,13 +121,14 @@ class RowReader {
  public:
   RowReader(const RecordCodec& codec, kv::ReadTransaction& transaction)
       : codec_(codec), transaction_(transaction) {}
-
   Result<std::optional<RootRecord>> Root();
   Result<CountersRecord> Counters();
   Result<std::optional<StoreRecord>> Store(StoreId id);
   Result<std::optional<StoreId>> StoreNamed(std::string_view name);
   Result<std::optional<ListRecord>> DistributionList(ListId id);
   Result<std::optional<ListId>> ListNamed(std::string_view name);
+  Result<std::optional<PropertyName>> PropertyNameOf(std::uint16_t identifier);
+  Result<std::optional<std::uint16_t>> PropertyNamed(const PropertyName& name);
   Result<std::optional<MessageRecord>> Message(MessageId id);
   Result<RecipientTable> Recipients(MessageId id);
   Result<std::optional<RecipientRow>> Recipient(MessageId id, RecipientRowId row);
@@ -140,8 +141,7 @@ class RowReader {
   // The bytes live as long as the transaction allows.
   Result<std::optional<std::string_view>> BodyChunk(std::uint64_t body, std::uint32_t chunk);
 
-  // Walks rows in key order until `visit` returns false or an error. What one visit cannot
-  // decode is an error of its own: the visitor decides whether to go on.
+  // In key order until `visit` returns false or an error, also of what it cannot decode.
   using KeyVisitor = std::function<Result<bool>(std::string_view key, std::string_view value)>;
   Result<void> Scan(kv::TableId table, std::string_view begin, std::string_view end,
                     const KeyVisitor& visit);
@@ -178,13 +178,13 @@ class RowWriter : public RowReader {
  public:
   RowWriter(const RecordCodec& codec, kv::WriteTransaction& transaction)
       : RowReader(codec, transaction), transaction_(transaction) {}
-
   Result<void> PutRoot(const RootRecord& record);
   Result<void> PutCounters(const CountersRecord& record);
   Result<void> PutStore(StoreId id, const StoreRecord& record);
   Result<void> PutStoreName(std::string_view name, StoreId id);
   Result<void> PutDistributionList(ListId id, const ListRecord& record);
   Result<void> PutListName(std::string_view name, ListId id);
+  Result<void> PutPropertyName(std::uint16_t identifier, const PropertyName& name);
   Result<void> PutMessage(MessageId id, const MessageRecord& record);
   Result<void> PutRecipient(MessageId id, const RecipientRow& row);
   Result<void> PutAttachment(MessageId id, std::uint32_t number, const AttachmentRecord& record);

@@ -79,7 +79,7 @@ class Check {
       return tl::unexpected<Error>(counters.error());
     }
     constexpr auto kNoBound = std::numeric_limits<std::uint64_t>::max();
-    counters_ = counters ? *counters : CountersRecord{kNoBound, kNoBound, {}};
+    counters_ = counters ? *counters : CountersRecord{kNoBound, kNoBound, {}, 0xFFFFFFFFU};
     if (!counters) Find("meta", ToHex(kCountersKey), counters.error().detail);
     return {};
   }
@@ -104,9 +104,34 @@ class Check {
         list_members_[id] = list.member_count;
       } else if (key[0] == 'N' || key[0] == 'M') {
         RETURN_IF_ERROR(rows_.DecodeReference(table::kMeta, key, value));
+      } else if (key[0] == 'P') {
+        RETURN_IF_ERROR(ComparePropertyName(key));
+      } else if (key[0] == 'Q') {
+        ASSIGN_OR_RETURN(const std::uint64_t id, rows_.DecodeReference(table::kMeta, key, value));
+        ASSIGN_OR_RETURN(const auto name,
+                         Look(rows_.PropertyNameOf(static_cast<std::uint16_t>(id))));
+        if (!name || PropertyNameKey(*name) != key) {
+          Find("meta", ToHex(key), "the named property it leads to has another name");
+        }
       }
       return true;
     });
+  }
+
+  Result<void> ComparePropertyName(std::string_view key) {
+    if (key.size() != 3) return Fail(ErrorCode::kCorruptData, "malformed key");
+    const auto id = static_cast<std::uint16_t>(static_cast<std::uint8_t>(key[1]) << 8 |
+                                               static_cast<std::uint8_t>(key[2]));
+    ASSIGN_OR_RETURN(const auto name, rows_.PropertyNameOf(id));
+    if (!name) return Fail(ErrorCode::kCorruptData, "malformed key");
+    ASSIGN_OR_RETURN(const auto named, Look(rows_.PropertyNamed(*name)));
+    if (!named || *named != id) {
+      Find("meta", ToHex(key), "the name of this named property does not lead to it");
+    }
+    if (id >= counters_.next_named_property) {
+      Find("meta", ToHex(key), "its identifier is beyond the counter");
+    }
+    return {};
   }
 
   Result<void> WalkFolders() {

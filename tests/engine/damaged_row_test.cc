@@ -9,6 +9,7 @@
 
 #include "engine/attachment.h"
 #include "engine/keyspace.h"
+#include "engine/named_property.h"
 #include "tests/support/matchers.h"
 #include "tests/support/scripted_transport.h"
 #include "tests/support/temporary_database.h"
@@ -18,6 +19,9 @@ namespace {
 
 using testing::HasSubstr;
 using testing::IsEmpty;
+
+const std::vector<PropertyName> kNames{{kPublicStringsPropertySet, 7U},
+                                       {kPublicStringsPropertySet, "Keywords"}};
 
 struct Row {
   kv::TableId table;
@@ -77,6 +81,8 @@ std::vector<Error> TryEverything(Database& database, const std::vector<EntryId>&
     return result.has_value();
   };
   note(database.ListMessageStores());
+  note(GetIdsFromNames(database, kNames));
+  note(GetNamesFromIds(database, std::vector{PropertyTag{0x80000000}, PropertyTag{0x80010000}}));
   Result<MessageStore> store = database.OpenMessageStore(TemporaryDatabase::kStoreName);
   if (note(store)) {
     for (const FolderId folder : {store->Folders().root, store->Folders().ipm_subtree,
@@ -114,6 +120,7 @@ std::vector<Error> TryEverything(Database& database, const std::vector<EntryId>&
 class DamagedRow : public testing::Test {
  protected:
   void SetUp() override {
+    Must(GetIdsFromNames(database_.Database(), kNames, kMapiCreate));
     ids_ = {SubmitWithContent(database_.Store(), "a@x.test", 100),
             SubmitWithContent(database_.Store(), "b@x.test", 100'000),
             SubmitWithContent(database_.Store(), "c@x.test", 300'000)};
