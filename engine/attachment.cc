@@ -52,6 +52,11 @@ Result<PropertyList> Attachment::GetProps() const {
   return list;
 }
 
+Result<std::vector<PropertyTag>> Attachment::GetPropList() const {
+  ASSIGN_OR_RETURN(const PropertyList list, GetProps());
+  return TagsOf(list, object_->state.record.streams, object_->state.stream_edits);
+}
+
 Result<Property> Attachment::GetProp(PropertyTag tag) const {
   ASSIGN_OR_RETURN(const PropertyList list, GetProps());
   return FindProperty(list, tag);

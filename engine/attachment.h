@@ -35,6 +35,7 @@ class Attachment {
 
   // As those of Message. PR_ATTACH_NUM, PR_ATTACH_SIZE and PR_RECORD_KEY are computed.
   Result<PropertyList> GetProps() const;
+  Result<std::vector<PropertyTag>> GetPropList() const;
   Result<Property> GetProp(PropertyTag tag) const;
   Result<std::vector<PropertyProblem>> SetProps(std::span<const Property> properties);
   Result<std::vector<PropertyProblem>> DeleteProps(std::span<const PropertyTag> tags);

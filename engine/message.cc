@@ -196,6 +196,11 @@ Result<Property> Message::GetProp(PropertyTag tag) const {
   return FindProperty(list, tag);
 }
 
+Result<std::vector<PropertyTag>> Message::GetPropList() const {
+  ASSIGN_OR_RETURN(const PropertyList list, GetProps());
+  return TagsOf(list, object_->record.streams, object_->stream_edits);
+}
+
 Result<std::vector<PropertyProblem>> Message::SetProps(std::span<const Property> properties) {
   RETURN_IF_ERROR(object_->CheckWritable());
   std::optional<std::uint32_t> flags;

@@ -58,6 +58,9 @@ class Message {
   //   kNotEnoughMemory  it is a stream
   Result<Property> GetProp(PropertyTag tag) const;
 
+  // MAPI: IMAPIProp::GetPropList. The tags of the same, streams with the type of their value.
+  Result<std::vector<PropertyTag>> GetPropList() const;
+
   // MAPI: IMAPIProp::SetProps. PR_NULL and PT_ERROR entries are skipped. What cannot be set
   // is listed in the result, the rest is set (specification 4.2, 2.6).
   //   kInvalidParameter  no entry at all, a PT_OBJECT entry, or a multi-value without values;
@@ -75,9 +78,10 @@ class Message {
   Result<void> ModifyRecipients(std::uint32_t flags, std::vector<RecipientRow> rows);
   Result<RecipientTable> GetRecipientTable() const;
 
-  // MAPI: IMAPIProp::OpenProperty with IID_IStream. A string or binary of any length up to
-  // kContentBytesMax. The reader is invalid once the message is submitted (C25).
-  //   kInvalidType  not a string or binary
+  // MAPI: IMAPIProp::OpenProperty with IID_IStream. A string, binary or (packed)
+  // multi-value of any length up to kContentBytesMax. The reader is invalid once the message is
+  // submitted (C25).
+  //   kInvalidType  a number
   //   kComputed     the store computes it
   //   kNotFound     OpenStream: the message does not have it
   Result<void> SetStream(PropertyTag tag, MessageBody content);

@@ -26,6 +26,14 @@ tl::unexpected<Error> TooManyBytes() {
                                                " bytes: set the long ones as streams");
 }
 
+bool CanBeStream(PropertyTag tag) {
+  return ShapeOf(tag.SingleType()) == ValueShape::kBytes || tag.IsMultiValue();
+}
+
+tl::unexpected<Error> NoStream() {
+  return Fail(ErrorCode::kInvalidType, "only strings, binaries and multi-values are streams");
+}
+
 auto FindStream(const StreamRecords& streams, PropertyTag tag) {
   return std::find_if(streams.begin(), streams.end(),
                       [&](const StreamRecord& s) { return s.tag.Id() == tag.Id(); });
@@ -103,21 +111,19 @@ Result<std::vector<PropertyProblem>> DeleteProperties(PropertyEdits edits,
 
 Result<void> SetStreamProperty(PropertyEdits edits, PropertyTag tag, MessageBody content,
                                const PropertyRule& rule) {
-  if (ShapeOf(tag.SingleType()) != ValueShape::kBytes) {
-    return Fail(ErrorCode::kInvalidType, "only strings and binaries are streams");
-  }
+  if (!CanBeStream(tag)) return NoStream();
   if (const auto problem = rule(Property::Bytes(tag, {}))) {
     return Fail(*problem, "this property cannot be set");
   }
   const bool is_short = content.body_id == 0 && content.buffered.size() <= kInlineBytesMax;
   if (is_short) {
-    const Property property = Property::Bytes(tag, std::move(content.buffered));
     PropertyList merged = edits.properties;
-    merged.Set(property);
-    if (merged.ByteCount() > kObjectPropertyBytesMax) return TooManyBytes();
-    edits.properties = std::move(merged);
-    DropStream(edits, tag);
-    return {};
+    merged.Set(Property::Bytes(tag, content.buffered));
+    if (merged.ByteCount() <= kObjectPropertyBytesMax) {
+      edits.properties = std::move(merged);
+      DropStream(edits, tag);
+      return {};
+    }
   }
   DropStream(edits, tag);
   edits.properties.Erase(tag);
@@ -131,9 +137,7 @@ Result<MessageBodyReader> OpenStreamProperty(const std::shared_ptr<DatabaseState
                                              const StreamRecords& streams,
                                              const StreamEdits& stream_edits, PropertyTag tag) {
   if (const Property* property = properties.Find(tag)) {
-    if (ShapeOf(tag.SingleType()) != ValueShape::kBytes) {
-      return Fail(ErrorCode::kInvalidType, "only strings and binaries are streams");
-    }
+    if (!CanBeStream(tag)) return NoStream();
     return MessageBodyReader(database, property->bytes.size(), 0, property->bytes);
   }
   const auto edit = FindEdit(stream_edits, tag);
@@ -162,6 +166,23 @@ PropertyList WithStreams(const PropertyList& properties, const StreamRecords& st
     if (content) add(tag);
   }
   return list;
+}
+
+std::vector<PropertyTag> TagsOf(const PropertyList& list, const StreamRecords& streams,
+                                const StreamEdits& stream_edits) {
+  std::vector<PropertyTag> tags;
+  for (const Property& property : list) {
+    const auto edit = FindEdit(stream_edits, property.tag);
+    const auto stored = FindStream(streams, property.tag);
+    if (property.tag.Type() != PropertyType::kError) {
+      tags.push_back(property.tag);
+    } else if (edit != stream_edits.end() && edit->second) {
+      tags.push_back(edit->first);
+    } else if (stored != streams.end()) {
+      tags.push_back(stored->tag);
+    }
+  }
+  return tags;
 }
 
 std::uint64_t StreamBytes(const StreamRecords& streams, const StreamEdits& stream_edits) {

@@ -36,7 +36,8 @@ Result<std::vector<PropertyProblem>> DeleteProperties(PropertyEdits edits,
                                                       std::span<const PropertyTag> tags,
                                                       const PropertyRule& rule);
 
-// A short value becomes an ordinary property, so that one way of writing serves both.
+// A short value becomes an ordinary property while there is room, so that one way of writing serves
+// both. The stream of a multi-value is its packed form (Property::Multiple).
 Result<void> SetStreamProperty(PropertyEdits edits, PropertyTag tag, MessageBody content,
                                const PropertyRule& rule);
 Result<MessageBodyReader> OpenStreamProperty(const std::shared_ptr<DatabaseState>& database,
@@ -48,6 +49,9 @@ Result<MessageBodyReader> OpenStreamProperty(const std::shared_ptr<DatabaseState
 // it.
 PropertyList WithStreams(const PropertyList& properties, const StreamRecords& streams,
                          const StreamEdits& stream_edits);
+// The tags in what WithStreams has made, those of streams with the type of their value.
+std::vector<PropertyTag> TagsOf(const PropertyList& list, const StreamRecords& streams,
+                                const StreamEdits& stream_edits);
 std::uint64_t StreamBytes(const StreamRecords& streams, const StreamEdits& stream_edits);
 
 // What GetProp answers from what GetProps lists.

@@ -293,6 +293,41 @@ TEST_F(AttachmentTest, StreamsRefuseWhatIsNoStringOrBinary) {
   EXPECT_THAT(message.OpenStream(pr::kSubjectPrefix), IsError(ErrorCode::kNotFound));
 }
 
+TEST_F(AttachmentTest, TheListOfTagsKnowsTheTypesOfStreams) {
+  constexpr PropertyTag numbers{0x36111003};
+  Message message = NewDraft(Store());
+  const std::vector<Property> values(10'000, Property::Number(PropertyTag{0x36110003}, 7));
+  const Property packed = Property::Multiple(numbers, values);
+  Must(message.SetStream(numbers, Body(packed.bytes)));
+  Must(message.SetStream(pr::kBody, Body(kLong)));
+  const std::uint32_t number = Attach(message, "a", kLong);
+  const auto expect = [&](const Message& shown) {
+    EXPECT_THAT(Must(shown.GetPropList()),
+                testing::IsSupersetOf({pr::kBody, numbers, pr::kSubject, pr::kEntryId}));
+    EXPECT_EQ(Must(shown.GetPropList()).size(), Must(shown.GetProps()).Size());
+    EXPECT_THAT(Must(Must(shown.OpenAttachment(number)).GetPropList()),
+                testing::IsSupersetOf({pr::kAttachDataBinary, pr::kAttachMethod}));
+    EXPECT_EQ(Must(shown.OpenStream(numbers)).Bytes(), packed.bytes.size());
+  };
+  expect(message);
+  const EntryId id = Must(message.Id());
+  Must(message.SaveChanges());
+  expect(Open(id));
+}
+
+TEST_F(AttachmentTest, ShortValuesAreStreamsWhenTheMessageIsFull) {
+  Message message = NewDraft(Store());
+  std::vector<PropertyTag> tags;
+  for (std::uint32_t i = 0; i < 40; ++i) tags.push_back({0x6000001F + (i << 16)});
+  for (const PropertyTag tag : tags) Must(message.SetStream(tag, Body(std::string(2'000, 'x'))));
+  const EntryId id = Must(message.Id());
+  Must(message.SaveChanges());
+  const Message stored = Open(id);
+  EXPECT_EQ(Must(stored.GetProp(tags.front())).bytes.size(), 2'000U);
+  EXPECT_THAT(stored.GetProp(tags.back()), IsError(ErrorCode::kNotEnoughMemory));
+  EXPECT_EQ(Must(stored.OpenStream(tags.back())).Bytes(), 2'000U);
+}
+
 TEST_F(AttachmentTest, ASecondSaverOfAnAttachmentIsTold) {
   Message message = NewDraft(Store());
   const EntryId id = Must(message.Id());
