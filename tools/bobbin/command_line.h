@@ -50,7 +50,8 @@ void AddInitCommand(CLI::App& app, CommandLine& line);
 void AddSubmitCommand(CLI::App& app, CommandLine& line);
 void AddQueueCommands(CLI::App& app, CommandLine& line);      // queue list, queue show
 void AddQueueStepCommands(CLI::App& app, CommandLine& line);  // abort, hold, release, retry
-void AddMessageCommands(CLI::App& app, CommandLine& line);    // message show, message export
+void AddMessageCommands(CLI::App& app, CommandLine& line);    // message show, props, export
+void AddImportCommand(CLI::App& app, CommandLine& line);
 void AddStatCommand(CLI::App& app, CommandLine& line);
 void AddCheckCommand(CLI::App& app, CommandLine& line);
 

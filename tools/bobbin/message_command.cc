@@ -6,6 +6,7 @@
 #include "spooler/internet_message.h"
 #include "tools/bobbin/command_line.h"
 #include "tools/bobbin/display_text.h"
+#include "tools/bobbin/message_properties.h"
 #include "tools/bobbin/queue_view.h"
 
 namespace bobbin::cli {
@@ -187,6 +188,18 @@ void AddMessageCommands(CLI::App& app, CommandLine& line) {
   AddJsonOption(*show, line);
   show->callback([&line, queue_id] {
     line.run = [&line, queue_id] { return RunMessageShow(line, *queue_id); };
+  });
+  CLI::App* properties = AddCommand(
+      *group, line, "props", "Every property of it, of its recipients and of its attachments");
+  properties->add_option("ID", *queue_id, "Queue id")->required();
+  auto bytes_max = std::make_shared<std::size_t>(kPrintedBytesMax);
+  properties->add_option("--value-bytes", *bytes_max, "Print no value that is longer")
+      ->capture_default_str();
+  AddJsonOption(*properties, line);
+  properties->callback([&line, queue_id, bytes_max] {
+    line.run = [&line, queue_id, bytes_max] {
+      return RunMessageProperties(line, *queue_id, *bytes_max);
+    };
   });
   CLI::App* write_out = AddCommand(
       *group, line, "export", "Write the original to standard output, byte for byte, Bcc included");
