@@ -140,7 +140,12 @@ inline constexpr PropertyTag kObjectType{0x0FFE0003};
 inline constexpr PropertyTag kEntryId{0x0FFF0102};
 inline constexpr PropertyTag kBody{0x1000001F};
 inline constexpr PropertyTag kReportText{0x1001001F};
+inline constexpr PropertyTag kRtfCompressed{0x10090102};
+inline constexpr PropertyTag kHtml{0x10130102};
+inline constexpr PropertyTag kBodyHtml{0x1013001F};  // PR_HTML of some older writers.
 inline constexpr PropertyTag kInternetMessageId{0x1035001F};
+inline constexpr PropertyTag kInternetReferences{0x1039001F};
+inline constexpr PropertyTag kInReplyToId{0x1042001F};
 inline constexpr PropertyTag kRowId{0x30000003};
 inline constexpr PropertyTag kDisplayName{0x3001001F};
 inline constexpr PropertyTag kAddressType{0x3002001F};
@@ -158,13 +163,17 @@ inline constexpr PropertyTag kAttachLongFilename{0x3707001F};
 inline constexpr PropertyTag kRenderingPosition{0x370B0003};
 inline constexpr PropertyTag kAttachMimeTag{0x370E001F};
 inline constexpr PropertyTag kAttachContentId{0x3712001F};
+inline constexpr PropertyTag kSmtpAddress{0x39FE001F};
 inline constexpr PropertyTag kOriginalEntryId{0x3A120102};
 inline constexpr PropertyTag kOriginalSearchKey{0x3A140102};
+inline constexpr PropertyTag kInternetCodePage{0x3FDE0003};
 inline constexpr PropertyTag kDeferredSendNumber{0x3FEB0003};
 inline constexpr PropertyTag kDeferredSendUnits{0x3FEC0003};
 inline constexpr PropertyTag kExpiryNumber{0x3FED0003};
 inline constexpr PropertyTag kExpiryUnits{0x3FEE0003};
 inline constexpr PropertyTag kDeferredSendTime{0x3FEF0040};
+inline constexpr PropertyTag kSenderSmtpAddress{0x5D01001F};
+inline constexpr PropertyTag kSentRepresentingSmtpAddress{0x5D02001F};
 // PR_INTERNET_CONTENT: the RFC 5322 original, a stream (engine/message_body.h).
 inline constexpr PropertyTag kInternetContent{0x66590102};
 // Bobbin's own, of 0x6600..0x67FF: what the envelope asks of reports (RFC 3461,

@@ -1,6 +1,7 @@
 // Typed rows inside one transaction: sealed records in, plain values out, and back.
 //
-// Every read verifies its record. Absent is empty; damaged is kCorruptData.
+// Every read verifies its record. Absent is empty; damaged is kCorruptData. Nothing here knows
+// a rule of the submission model (engine/submission.h does).
 //
 // Threads, lifetime  As the transaction (engine/kv/kv_engine.h).
 #pragma once
@@ -13,114 +14,17 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/folder.h"
-#include "engine/keyspace.h"
-#include "engine/property.h"
 #include "engine/recipient_table.h"
 #include "engine/record.h"
+#include "engine/row_records.h"
 
 namespace bobbin {
-
-// A property whose value is a row group in `bodies`.
-struct StreamRecord {
-  PropertyTag tag;
-  std::uint64_t bytes = 0;
-  std::uint64_t body = 0;
-};
-using StreamRecords = std::vector<StreamRecord>;
-
-struct MessageRecord {
-  StoreId store;
-  FolderId folder;  // 0 for an embedded message.
-  std::uint32_t message_flags = 0;
-  std::uint32_t submit_flags = 0;
-  std::uint64_t queue_sequence = 0;
-  std::uint32_t recipient_count = 0;
-  std::uint32_t next_recipient_row = 0;
-  bool has_content = false;
-  std::uint64_t content_bytes = 0;
-  std::uint64_t content_body = 0;
-  std::string content_inline;
-  PropertyList properties;
-  StreamRecords streams;
-  std::uint32_t attachment_count = 0;
-  std::uint32_t next_attachment = 0;
-  MessageId embedded_in;
-  std::uint32_t preprocess_attempts = 0;
-  // Tell two states of a message apart. The revision is needed beside the sequence, because one
-  // transaction may hold several saves.
-  std::uint32_t revision = 0;
-  std::uint64_t sequence = 0;  // Of the transaction that wrote it.
-
-  bool IsSubmitted() const { return (message_flags & kMsgFlagSubmit) != 0; }
-};
-
-struct AttachmentRecord {
-  PropertyList properties;
-  StreamRecords streams;
-  MessageId embedded;  // 0 = it holds no message.
-};
-
-struct QueueRecord {
-  MessageId message;
-  Time submit_time{};
-  DueLane lane = DueLane::kScheduled;
-  Time due{};
-};
-
-struct DueRecord {
-  StoreId store;
-  MessageId message;
-};
-
-struct FolderRecord {
-  StoreId store;
-  FolderId parent;
-  std::string name;
-  std::uint32_t content_count = 0;
-  std::uint32_t content_unread = 0;
-  std::uint32_t folder_count = 0;
-  Time created{};
-};
-
-struct StoreRecord {
-  std::string name;
-  StandardFolders folders;
-  Time created{};
-  bool tightly_coupled = false;
-};
-
-struct ListRecord {
-  std::string name;
-  std::uint32_t member_count = 0;
-  std::uint32_t next_row = 0;
-};
-
-struct BodyRecord {
-  std::uint64_t bytes = 0;
-  std::uint32_t chunk_count = 0;
-  std::uint32_t references = 0;  // 0 = being written by the owner.
-  std::int32_t owner_process = 0;
-  std::uint64_t owner_start = 0;
-};
-
-struct CountersRecord {
-  std::uint64_t next_object = 1;
-  std::uint64_t next_queue_sequence = 1;
-  Time last_submit_time{};
-  std::uint32_t next_named_property = 0;  // 0 = none has been given away.
-};
-
-struct RootRecord {
-  std::uint32_t format = 0;
-  DatabaseId database;
-  Time created{};
-};
 
 class RowReader {
  public:
   RowReader(const RecordCodec& codec, kv::ReadTransaction& transaction)
       : codec_(codec), transaction_(transaction) {}
+
   Result<std::optional<RootRecord>> Root();
   Result<CountersRecord> Counters();
   Result<std::optional<StoreRecord>> Store(StoreId id);

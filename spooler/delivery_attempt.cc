@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/check.h"
+#include "spooler/composed_message.h"
 #include "spooler/internet_message.h"
 #include "spooler/sender_identity.h"
 
@@ -99,8 +100,7 @@ Result<DeliveryAttempt> DeliveryAttempt::Prepare(const Context& context, const D
   DeliveryAttempt attempt(context, due, std::move(message), now);
   ASSIGN_OR_RETURN(attempt.properties_, attempt.message_.GetProps());
   ASSIGN_OR_RETURN(RecipientTable rows, attempt.message_.GetRecipientTable());
-  const Property* sender = attempt.properties_.Find(pr::kSenderEmailAddress);
-  attempt.reverse_path_ = sender != nullptr ? sender->bytes : default_sender;
+  attempt.reverse_path_ = SmtpSender(attempt.properties_).value_or(default_sender);
   attempt.submit_time_ =
       FromFileTime(attempt.properties_.NumberOr(pr::kClientSubmitTime, ToFileTime(now)));
   for (RecipientRow& row : rows) {
@@ -333,8 +333,11 @@ Result<MessageBodyReader> DeliveryAttempt::OpenContent() const {
   if (original || original.error().code != ErrorCode::kNotFound) return original;
   RecipientTable rows;
   for (const Recipient& recipient : recipients_) rows.push_back(recipient.row);
-  std::string rendered = RenderInternetMessage(
-      OutboundProperties(properties_, reverse_path_, context_.options.reporting_host), rows);
+  const std::string& host = context_.options.reporting_host;
+  ASSIGN_OR_RETURN(
+      std::string rendered,
+      RenderInternetMessage(message_, OutboundProperties(properties_, reverse_path_, host), rows,
+                            reverse_path_.empty() ? "MAILER-DAEMON@" + host : reverse_path_));
   const std::uint64_t bytes = rendered.size();
   return MessageBodyReader(nullptr, bytes, 0, std::move(rendered));
 }

@@ -9,26 +9,14 @@
 #include <mutex>
 #include <optional>
 
+#include "spooler/gmime_owned.h"
 #include "spooler/reply_text.h"
-#include "spooler/transmitted_content.h"
 
 namespace bobbin {
 namespace {
 
 // Of a string taken from a header: the properties of a message have room for several.
 constexpr std::size_t kHeaderStringBytesMax = 4'096;
-
-template <class T>
-struct Unref {
-  void operator()(T* object) const { g_object_unref(object); }
-};
-template <class T>
-using Owned = std::unique_ptr<T, Unref<T>>;
-
-struct Free {
-  void operator()(char* text) const { g_free(text); }
-};
-using OwnedText = std::unique_ptr<char, Free>;
 
 std::string_view View(const char* text) { return text == nullptr ? std::string_view() : text; }
 
@@ -169,40 +157,6 @@ void ReadRecipients(GMimeMessage* message, std::vector<RecipientRow>& rows) {
   }
 }
 
-void AddMailbox(GMimeMessage* message, GMimeAddressType field, std::string_view name,
-                std::string_view address) {
-  // A name that only repeats the address says nothing.
-  const std::string display = name == address ? std::string() : PrintableLine(name, name.size());
-  g_mime_message_add_mailbox(message, field, display.empty() ? nullptr : display.c_str(),
-                             std::string(address).c_str());
-}
-
-void AddSubmissionHeaders(GMimeMessage* message, const PropertyList& properties) {
-  const std::string_view author = properties.BytesOr(pr::kSentRepresentingEmailAddress, {});
-  const std::string_view sender = properties.BytesOr(pr::kSenderEmailAddress, {});
-  const std::string_view sender_name = properties.BytesOr(pr::kSenderName, {});
-  if (!author.empty()) {
-    AddMailbox(message, GMIME_ADDRESS_TYPE_FROM, properties.BytesOr(pr::kSentRepresentingName, {}),
-               author);
-    if (!sender.empty() && sender != author) {
-      AddMailbox(message, GMIME_ADDRESS_TYPE_SENDER, sender_name, sender);
-    }
-  } else if (!sender.empty()) {
-    AddMailbox(message, GMIME_ADDRESS_TYPE_FROM, sender_name, sender);
-  }
-  const std::string_view subject = properties.BytesOr(pr::kSubject, {});
-  if (!subject.empty()) {
-    g_mime_message_set_subject(message, PrintableLine(subject, subject.size()).c_str(), "utf-8");
-  }
-  std::string id(properties.BytesOr(pr::kInternetMessageId, {}));
-  if (id.size() > 2 && id.front() == '<' && id.back() == '>') id = id.substr(1, id.size() - 2);
-  if (!id.empty()) g_mime_message_set_message_id(message, PrintableLine(id, id.size()).c_str());
-  if (const Property* time = properties.Find(pr::kClientSubmitTime)) {
-    g_mime_object_set_header(GMIME_OBJECT(message), "Date",
-                             MailDate(FromFileTime(time->number)).c_str(), nullptr);
-  }
-}
-
 }  // namespace
 
 void InitializeInternetMessage() {
@@ -251,42 +205,6 @@ HeaderSummary ReadHeaders(std::string_view start) {
   summary.received_count = static_cast<std::size_t>(CountFields(message.get(), "received"));
   ReadRecipients(message.get(), summary.recipients);
   return summary;
-}
-
-std::string RenderInternetMessage(const PropertyList& properties,
-                                  const RecipientTable& recipients) {
-  InitializeInternetMessage();
-  const Owned<GMimeMessage> message(g_mime_message_new(TRUE));
-  AddSubmissionHeaders(message.get(), properties);
-  bool shown = false;
-  for (const RecipientRow& row : recipients) {
-    if (row.EmailAddress().empty()) continue;
-    if (row.Type() != kRecipientTo && row.Type() != kRecipientCc) continue;
-    shown = true;
-    AddMailbox(message.get(),
-               row.Type() == kRecipientTo ? GMIME_ADDRESS_TYPE_TO : GMIME_ADDRESS_TYPE_CC,
-               row.DisplayName(), row.EmailAddress());
-  }
-  if (!shown) {
-    g_mime_object_set_header(GMIME_OBJECT(message.get()), "To", "undisclosed-recipients:;",
-                             nullptr);
-  }
-  const Owned<GMimeTextPart> part(g_mime_text_part_new_with_subtype("plain"));
-  g_mime_text_part_set_charset(part.get(), "utf-8");
-  g_mime_text_part_set_text(part.get(), std::string(properties.BytesOr(pr::kBody, {})).c_str());
-  g_mime_object_encode(GMIME_OBJECT(part.get()), GMIME_ENCODING_CONSTRAINT_7BIT);
-  if (g_mime_part_get_content_encoding(GMIME_PART(part.get())) == GMIME_CONTENT_ENCODING_BASE64) {
-    g_mime_part_set_content_encoding(GMIME_PART(part.get()),
-                                     GMIME_CONTENT_ENCODING_QUOTEDPRINTABLE);  // It is text.
-  }
-  g_mime_message_set_mime_part(message.get(), GMIME_OBJECT(part.get()));
-
-  const OwnedText text(g_mime_object_to_string(GMIME_OBJECT(message.get()), nullptr));
-  std::string rendered;
-  TransmissionFilter filter;  // For the line ends.
-  filter.Filter(text.get(), rendered);
-  filter.Finish(rendered);
-  return rendered;
 }
 
 }  // namespace bobbin

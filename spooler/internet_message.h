@@ -50,11 +50,6 @@ HeaderSummary ReadHeaders(std::string_view start);
 // ends, without the Bcc header field.
 std::unique_ptr<ContentSource> NewTransmittedContent(MessageBodyReader reader, std::string prefix);
 
-// Renders a message composed through properties as RFC 5322, with CRLF: From, Sender, To, Cc
-// (never Bcc), Subject, Date (PR_CLIENT_SUBMIT_TIME), Message-ID, and PR_BODY as text/plain.
-// What the properties do not say is left out.
-std::string RenderInternetMessage(const PropertyList& properties, const RecipientTable& recipients);
-
 // Checks an envelope address before it reaches a protocol or a library: RFC 5321 4.5.3.1 lengths
 // (local part 64, domain 255, path 256 octets), no control characters, no spaces or angle
 // brackets outside a quoted local part, and a domain unless `local_names` allows none.

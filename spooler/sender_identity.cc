@@ -34,7 +34,11 @@ PropertyList OutboundProperties(const PropertyList& message, const std::string& 
   if (address.empty()) address = "MAILER-DAEMON@" + host;
   outbound.Set(Property::Bytes(pr::kSentRepresentingName,
                                std::string(outbound.BytesOr(pr::kSenderName, kUnknown))));
-  outbound.Set(Property::Bytes(pr::kSentRepresentingAddressType, "SMTP"));
+  outbound.Set(Property::Bytes(pr::kSentRepresentingAddressType,
+                               std::string(outbound.BytesOr(pr::kSenderAddressType, "SMTP"))));
+  if (const Property* smtp = outbound.Find(pr::kSenderSmtpAddress)) {
+    outbound.Set(Property::Bytes(pr::kSentRepresentingSmtpAddress, smtp->bytes));
+  }
   outbound.Set(Property::Bytes(pr::kSentRepresentingEmailAddress, std::move(address)));
   return outbound;
 }

@@ -5,6 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "spooler/composed_message.h"
+#include "tests/support/matchers.h"
+#include "tests/support/temporary_database.h"
+
 namespace bobbin {
 namespace {
 
@@ -100,6 +104,16 @@ TEST(ReadHeaders, MalformedMailIsNoError) {
   EXPECT_EQ(Text(ReadHeaders("Subject: cut he"), pr::kSubject), "cut he");
 }
 
+std::string Rendered(const PropertyList& properties, const RecipientTable& recipients) {
+  TemporaryDatabase database;
+  Message message = Must(database.Store().CreateMessage(database.Store().Folders().drafts));
+  if (properties.Size() > 0) {
+    const std::vector<Property> all(properties.begin(), properties.end());
+    Must(message.SetProps(all));
+  }
+  return Must(RenderInternetMessage(message, Must(message.GetProps()), recipients));
+}
+
 TEST(RenderInternetMessage, SaysWhatThePropertiesSay) {
   PropertyList properties = {
       Property::Bytes(pr::kSubject, "Gr\u00fc\u00dfe\r\nBcc: injected@x.test"),
@@ -114,7 +128,7 @@ TEST(RenderInternetMessage, SaysWhatThePropertiesSay) {
   const RecipientTable recipients = {MakeSmtpRecipient("to@x.test", kRecipientTo, "To, Comma"),
                                      MakeSmtpRecipient("cc@x.test", kRecipientCc),
                                      MakeSmtpRecipient("hidden@x.test", kRecipientBcc)};
-  const std::string message = RenderInternetMessage(properties, recipients);
+  const std::string message = Rendered(properties, recipients);
   EXPECT_THAT(
       message,
       AllOf(HasSubstr("<j@x.test>\r\n"), HasSubstr("Sender: Secretary <s@x.test>\r\n"),
@@ -133,8 +147,7 @@ TEST(RenderInternetMessage, SaysWhatThePropertiesSay) {
 }
 
 TEST(RenderInternetMessage, HidesThatThereAreOnlyHiddenRecipients) {
-  const std::string message =
-      RenderInternetMessage({}, {MakeSmtpRecipient("hidden@x.test", kRecipientBcc)});
+  const std::string message = Rendered({}, {MakeSmtpRecipient("hidden@x.test", kRecipientBcc)});
   EXPECT_THAT(message, AllOf(HasSubstr("To: undisclosed-recipients:"), Not(HasSubstr("hidden"))));
 }
 

@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "spooler/internet_message.h"
+#include "spooler/composed_message.h"
 #include "tools/bobbin/command_line.h"
 #include "tools/bobbin/display_text.h"
 #include "tools/bobbin/message_properties.h"
@@ -152,9 +152,10 @@ ExitCode RunMessageShow(const CommandLine& line, const std::string& queue_id) {
 ExitCode ExportComposed(const Message& message, const std::string& what) {
   ASSIGN_OR_COMPLAIN(const PropertyList properties, what, message.GetProps());
   ASSIGN_OR_COMPLAIN(const RecipientTable recipients, what, message.GetRecipientTable());
-  InitializeInternetMessage();
+  ASSIGN_OR_COMPLAIN(const std::string rendered, what,
+                     RenderInternetMessage(message, properties, recipients));
   Output output(OutputFormat::kTable);
-  output.Bytes(RenderInternetMessage(properties, recipients));
+  output.Bytes(rendered);
   return output.Finish();
 }
 

@@ -20,7 +20,6 @@ namespace {
 constexpr const char* kPropertiesName = "__properties_version1.0";
 constexpr std::size_t kEntryBytes = 16;
 constexpr PropertyTag kMessageCodePage{0x3FFD0003};
-constexpr PropertyTag kInternetCodePage{0x3FDE0003};
 constexpr PropertyTag kMessageLocale{0x3FF10003};
 
 tl::unexpected<Error> Damaged(std::string detail) {
@@ -174,7 +173,7 @@ class ObjectReader {
  private:
   void ReadCodePage(std::string_view entries) {
     // The last one wins.
-    for (const PropertyTag wanted : {kMessageLocale, kInternetCodePage, kMessageCodePage}) {
+    for (const PropertyTag wanted : {kMessageLocale, pr::kInternetCodePage, kMessageCodePage}) {
       for (std::size_t at = header_bytes_; at + kEntryBytes <= entries.size(); at += kEntryBytes) {
         if (LittleEndian(entries, at, 4) != wanted.value) continue;
         const auto value = static_cast<std::uint32_t>(LittleEndian(entries, at + 8, 4));
