@@ -27,10 +27,6 @@ class TimedTransport final : public TransportProvider {
     if (!first_) first_ = Clock::now();
     return discard_.SubmitMessage(message);
   }
-  EndResult EndMessage() override { return discard_.EndMessage(); }
-  void TransportNotify(TransportNotification notification) override {
-    discard_.TransportNotify(notification);
-  }
 
  private:
   DiscardTransport discard_;

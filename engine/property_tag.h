@@ -182,6 +182,9 @@ inline constexpr PropertyTag kDelayReportRequested{0x6610000B};
 inline constexpr PropertyTag kOriginalRecipient{0x6611001F};    // "rfc822;b@x.test"
 inline constexpr PropertyTag kReportHeadersOnly{0x6612000B};    // RET: TRUE HDRS, FALSE FULL.
 inline constexpr PropertyTag kEnvelopeId{0x6613001F};
+// Header fields, complete lines with CRLF, that go before the content when it is transmitted
+// (spooler/preprocessor.h).
+inline constexpr PropertyTag kAddedHeaderFields{0x6614001F};
 // clang-format on
 }  // namespace pr
 

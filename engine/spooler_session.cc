@@ -303,11 +303,14 @@ Result<std::uint32_t> SpoolerSession::BeginPreprocessing(const EntryId& id) {
       [&](RowWriter& rows) -> Result<void> {
         ASSIGN_OR_RETURN(const MessageRecord before, QueuedMessage(rows, message));
         RETURN_IF_ERROR(CheckLockedBy(*database_, message, session_));
-        if ((before.submit_flags & kSubmitFlagPreprocess) == 0) {
+        if ((before.submit_flags & kSubmitFlagPreprocess) == 0 &&
+            before.properties.FlagOr(pr::kPreprocess, false)) {
           return Fail(ErrorCode::kNotInQueue,
-                      "message " + ToQueueId(message) + " does not await preprocessing");
+                      "message " + ToQueueId(message) + " has been preprocessed");
         }
         MessageRecord record = before;
+        record.submit_flags |= kSubmitFlagPreprocess;
+        record.properties.Set(Property::Number(pr::kPreprocess, 1));
         attempts = ++record.preprocess_attempts;
         return ReplaceMessage(rows, message, before, record);
       },
@@ -348,7 +351,9 @@ Result<FinishResult> SpoolerSession::CommitAttempt(const EntryId& id, const Atte
         return {};
       },
       kv::SpaceUse::kMayUseReserve));
-  database_->shared.locks->Unlock(message, session_);
+  if (!attempt.keep_locked || result != FinishResult::kStillQueued) {
+    database_->shared.locks->Unlock(message, session_);
+  }
   const bool submitted_report = std::any_of(events.begin(), events.end(), [](const QueueEvent& e) {
     return e.kind == QueueEventKind::kRowAdded;
   });

@@ -71,6 +71,7 @@ struct Attempt {
   std::vector<RecipientRowId> deliver_locally{};
   // PR_SENDER_* that the client left out: set on the message when it is finished.
   PropertyList missing_sender{};
+  bool keep_locked = false;  // Unless it is finished.
 };
 
 enum class FinishResult : std::uint8_t {
@@ -121,10 +122,11 @@ class SpoolerSession {
   //   kTooBig, kNotEnoughResources
   Result<void> PublishTransports(const TransportProfile& profile) const;
 
-  // Marks, durably, that preprocessing of a message in state PREQ begins, and returns how often it
-  // has begun since the message was submitted: more than 1 means that a try before this one was cut
-  // short and must be undone first (specification 5.4.7). The second submit ends the count.
-  //   kNoAccess, kNotInQueue as FinishMessage; kNotInQueue also when nothing awaits preprocessing
+  // Marks, durably, that preprocessing begins, and returns how often it has begun since the message
+  // was submitted: more than 1 means that a try before this one was cut short and must be undone
+  // first (specification 5.4.7). The second submit ends the count. A message that was queued
+  // without preprocessing, because no profile was published then, goes back to PREQ by this.
+  //   kNoAccess, kNotInQueue as FinishMessage; kNotInQueue also after the second submit
   Result<std::uint32_t> BeginPreprocessing(const EntryId& id);
 
   // --- The due index ---
@@ -150,7 +152,7 @@ class SpoolerSession {
   Result<void> MarkInDoubt(const EntryId& id, std::span<const RecipientRowId> rows, Time now);
 
   // Ends an attempt: recipients, reports, queue row and, when all are TRUE, completion, in one
-  // transaction. Ends the lock.
+  // transaction. Ends the lock, unless Attempt::keep_locked.
   //   kNoAccess, kNotInQueue, kInvalidParameter as MarkInDoubt
   Result<FinishResult> CommitAttempt(const EntryId& id, const Attempt& attempt);
 

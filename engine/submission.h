@@ -3,7 +3,7 @@
 //   state    persistent marks                                    may go to
 //   DRAFT    UNSENT, not SUBMIT                                  PREQ, READYQ, HELD, GONE
 //   PREQ     SUBMIT, UNSENT, SUBMITFLAG_PREPROCESS, queue row    READYQ, DRAFT
-//   READYQ   SUBMIT, UNSENT, no submit flags, queue row          DRAFT, SENT, GONE
+//   READYQ   SUBMIT, UNSENT, no submit flags, queue row          PREQ, DRAFT, SENT, GONE
 //   HELD     READYQ whose effective deferred send time is ahead  READYQ, DRAFT
 //   SENT     neither SUBMIT nor UNSENT                           GONE
 //
@@ -32,6 +32,7 @@ enum class SubmissionState : std::uint8_t { kDraft, kPreprocessQueue, kReadyQueu
 
 enum class SubmissionStep : std::uint8_t {
   kSubmit,        // T2, T3
+  kPreprocess,    // A preprocessor was registered only after T3.
   kSecondSubmit,  // T6
   kAbort,         // T17
   kFinish,        // T16
@@ -44,11 +45,14 @@ struct Transition {
   SubmissionState to;
 };
 
-inline constexpr std::array<Transition, 12> kTransitions{{
+inline constexpr std::array<Transition, 14> kTransitions{{
     {SubmissionState::kDraft, SubmissionStep::kSubmit, SubmissionState::kPreprocessQueue},
     {SubmissionState::kDraft, SubmissionStep::kSubmit, SubmissionState::kReadyQueue},
     {SubmissionState::kSent, SubmissionStep::kSubmit, SubmissionState::kPreprocessQueue},
     {SubmissionState::kSent, SubmissionStep::kSubmit, SubmissionState::kReadyQueue},
+    {SubmissionState::kPreprocessQueue, SubmissionStep::kPreprocess,
+     SubmissionState::kPreprocessQueue},
+    {SubmissionState::kReadyQueue, SubmissionStep::kPreprocess, SubmissionState::kPreprocessQueue},
     {SubmissionState::kPreprocessQueue, SubmissionStep::kSecondSubmit,
      SubmissionState::kReadyQueue},
     {SubmissionState::kPreprocessQueue, SubmissionStep::kAbort, SubmissionState::kDraft},

@@ -6,6 +6,7 @@
 #include "engine/check.h"
 #include "spooler/composed_message.h"
 #include "spooler/internet_message.h"
+#include "spooler/post_processing.h"
 #include "spooler/sender_identity.h"
 
 namespace bobbin {
@@ -13,6 +14,7 @@ namespace {
 
 constexpr std::chrono::seconds kBusyPause{5};
 constexpr std::chrono::seconds kUnreadablePause{60};
+constexpr std::chrono::seconds kWaitMin{1};
 constexpr int kResendNowMax = 3;  // Guards against a transport that never lets go.
 
 Reply NoTransport(const RecipientRow& row) {
@@ -22,19 +24,20 @@ Reply NoTransport(const RecipientRow& row) {
   return {0, "5.4.4", "no transport serves address type " + std::string(row.AddressType())};
 }
 
-bool Serves(const TransportProvider& transport, std::string_view address_type) {
-  const std::vector<std::string> types = transport.AddressTypes();
-  return types.empty() || std::find(types.begin(), types.end(), address_type) != types.end();
-}
-
 }  // namespace
 
 // What a transport sees of the message during one SubmitMessage call.
 class DeliveryAttempt::Offered final : public OutboundMessage {
  public:
-  Offered(DeliveryAttempt& attempt, std::vector<Recipient*> recipients, MessageBodyReader reader)
-      : attempt_(attempt), offered_(std::move(recipients)), content_bytes_(reader.Bytes()) {
-    content_ = NewTransmittedContent(std::move(reader), {});
+  Offered(DeliveryAttempt& attempt, LoggedOnTransport& transport,
+          std::vector<Recipient*> recipients, std::unique_ptr<ContentSource> content,
+          std::uint64_t content_bytes, bool begins_deferred)
+      : attempt_(attempt),
+        transport_(transport),
+        offered_(std::move(recipients)),
+        content_(std::move(content)),
+        content_bytes_(content_bytes),
+        begins_deferred_(begins_deferred) {
     outcomes_.resize(offered_.size());
     for (const Recipient* recipient : offered_) {
       OutboundRecipient out;
@@ -51,8 +54,19 @@ class DeliveryAttempt::Offered final : public OutboundMessage {
   Time SubmitTime() const override { return attempt_.submit_time_; }
   const std::string& ReversePath() const override { return attempt_.reverse_path_; }
   const std::vector<OutboundRecipient>& Recipients() const override { return recipients_; }
+  RecipientTable GetRecipientTable() const override {
+    RecipientTable rows;
+    for (const Recipient& recipient : attempt_.recipients_) {
+      if (recipient.row.BaseType() == kRecipientP1) continue;
+      rows.push_back(recipient.row);
+      rows.back().delivery.responsibility = !IsOffered(recipient.row.id);
+    }
+    return rows;
+  }
   std::uint64_t ContentBytes() const override { return content_bytes_; }
   ContentSource& Content() override { return *content_; }
+  bool BeginsDeferred() const override { return begins_deferred_; }
+  void SetReference(std::uint32_t reference) override { transport_.SetReference(reference); }
 
   Result<void> MarkInDoubt(std::span<const RecipientRowId> rows) override {
     RETURN_IF_ERROR(
@@ -67,9 +81,13 @@ class DeliveryAttempt::Offered final : public OutboundMessage {
     return {};
   }
 
+  Result<void> SaveChanges() override { return attempt_.SaveSettled(transport_.Name(), *this); }
+
   void SetOutcome(RecipientRowId row, RecipientOutcome outcome) override {
     for (std::size_t i = 0; i < offered_.size(); ++i) {
-      if (offered_[i]->row.id == row) outcomes_[i] = outcome;
+      if (offered_[i]->row.id == row && !offered_[i]->row.delivery.responsibility) {
+        outcomes_[i] = outcome;
+      }
     }
   }
 
@@ -77,6 +95,11 @@ class DeliveryAttempt::Offered final : public OutboundMessage {
   RecipientOutcome& Outcome(std::size_t index) { return outcomes_[index]; }
 
  private:
+  bool IsOffered(RecipientRowId row) const {
+    return std::any_of(offered_.begin(), offered_.end(), [&](const Recipient* recipient) {
+      return recipient->row.id == row && !recipient->row.delivery.responsibility;
+    });
+  }
   Recipient* Find(RecipientRowId row) {
     const auto at = std::find_if(offered_.begin(), offered_.end(),
                                  [&](const Recipient* r) { return r->row.id == row; });
@@ -84,19 +107,22 @@ class DeliveryAttempt::Offered final : public OutboundMessage {
   }
 
   DeliveryAttempt& attempt_;
+  LoggedOnTransport& transport_;
   std::vector<Recipient*> offered_;
   std::vector<RecipientOutcome> outcomes_;
   std::vector<OutboundRecipient> recipients_;
-  std::uint64_t content_bytes_;
   std::unique_ptr<ContentSource> content_;
+  std::uint64_t content_bytes_;
+  bool begins_deferred_;
 };
 
-DeliveryAttempt::DeliveryAttempt(const Context& context, DueMessage due, Message message, Time now)
+DeliveryAttempt::DeliveryAttempt(const WorkerContext& context, DueMessage due, Message message,
+                                 Time now)
     : context_(context), due_(due), message_(std::move(message)), now_(now) {}
 
-Result<DeliveryAttempt> DeliveryAttempt::Prepare(const Context& context, const DueMessage& due,
-                                                 Message message, const std::string& default_sender,
-                                                 Time now) {
+Result<DeliveryAttempt> DeliveryAttempt::Prepare(const WorkerContext& context,
+                                                 const DueMessage& due, Message message,
+                                                 const std::string& default_sender, Time now) {
   DeliveryAttempt attempt(context, due, std::move(message), now);
   ASSIGN_OR_RETURN(attempt.properties_, attempt.message_.GetProps());
   ASSIGN_OR_RETURN(RecipientTable rows, attempt.message_.GetRecipientTable());
@@ -107,23 +133,44 @@ Result<DeliveryAttempt> DeliveryAttempt::Prepare(const Context& context, const D
     Recipient recipient;
     recipient.row = std::move(row);
     recipient.state_before = recipient.row.delivery.state;
+    if (!recipient.row.EmailAddress().empty() && !recipient.row.AddressType().empty()) {
+      recipient.transports = MatchingTransports(context.profile, recipient.row);
+    }
     attempt.recipients_.push_back(std::move(recipient));
   }
-  attempt.next_transport_.resize(attempt.recipients_.size());
+  attempt.rests_.resize(context.transports.size());
   return attempt;
 }
 
-bool DeliveryAttempt::IsDue(const Recipient& recipient) const {
-  return !recipient.row.delivery.responsibility && recipient.row.delivery.next_attempt <= now_;
+RecipientTable DeliveryAttempt::Rows() const {
+  RecipientTable rows;
+  for (const Recipient& recipient : recipients_) rows.push_back(recipient.row);
+  return rows;
 }
 
-std::optional<std::size_t> DeliveryAttempt::TransportFor(const Recipient& recipient,
-                                                         std::size_t first) const {
-  if (recipient.row.EmailAddress().empty() || recipient.row.AddressType().empty()) return {};
-  for (std::size_t i = first; i < context_.transports.size(); ++i) {
-    if (Serves(*context_.transports[i], recipient.row.AddressType())) return i;
-  }
-  return {};
+bool DeliveryAttempt::AwaitsPreprocessing() const {
+  const bool may_match =
+      properties_.Find(pr::kSubmitFlags) != nullptr ||
+      std::any_of(context_.transports.begin(), context_.transports.end(),
+                  [](const auto& transport) { return !transport->Preprocessors().empty(); });
+  return may_match && IsPreprocessingDue(context_, properties_, Rows());
+}
+
+bool DeliveryAttempt::IsDue(const Recipient& recipient) const {
+  return !recipient.row.delivery.responsibility && !recipient.waits &&
+         recipient.row.delivery.next_attempt <= now_;
+}
+
+std::optional<std::size_t> DeliveryAttempt::TransportFor(const Recipient& recipient) const {
+  if (recipient.next_transport >= recipient.transports.size()) return {};
+  return recipient.transports[recipient.next_transport];
+}
+
+bool DeliveryAttempt::CanBeOffered(std::size_t transport) const {
+  const LoggedOnTransport& provider = *context_.transports[transport];
+  return !rests_[transport] && provider.UnavailableUntil() <= now_ &&
+         context_.shared.deferred.TurnOf(due_.message, transport, &provider) !=
+             DeferredMessages::Turn::kWait;
 }
 
 bool DeliveryAttempt::IsWorthwhile() const {
@@ -133,8 +180,8 @@ bool DeliveryAttempt::IsWorthwhile() const {
     if (recipient.row.delivery.responsibility) continue;
     unsettled = true;
     if (!IsDue(recipient)) continue;
-    const auto transport = TransportFor(recipient, 0);
-    if (!transport || context_.shared.UnavailableUntil(*transport) <= now_) return true;
+    const auto transport = TransportFor(recipient);
+    if (!transport || CanBeOffered(*transport)) return true;
     if (too_old && recipient.row.delivery.attempts > 0) return true;
     if (IsDelayToBeReported(Original(), recipient.row, context_.options, now_)) return true;
   }
@@ -146,8 +193,13 @@ Time DeliveryAttempt::BlockedUntil() const {
   for (const Recipient& recipient : recipients_) {
     if (recipient.row.delivery.responsibility) continue;
     Time ready = recipient.row.delivery.next_attempt;
-    if (const auto transport = TransportFor(recipient, 0)) {
-      ready = std::max(ready, context_.shared.UnavailableUntil(*transport));
+    if (const auto transport = TransportFor(recipient)) {
+      const LoggedOnTransport& provider = *context_.transports[*transport];
+      ready = std::max(ready, provider.UnavailableUntil());
+      if (context_.shared.deferred.TurnOf(due_.message, *transport, &provider) ==
+          DeferredMessages::Turn::kWait) {
+        ready = Time::max();
+      }
     }
     until = std::min(until, ready);
   }
@@ -161,19 +213,46 @@ bool DeliveryAttempt::NeedsOperator() const {
          });
 }
 
+void DeliveryAttempt::Fail(const std::vector<PreprocessedRecipient>& undeliverable) {
+  for (const PreprocessedRecipient& failed : undeliverable) {
+    for (Recipient& recipient : recipients_) {
+      if (recipient.row.id != failed.row || recipient.row.delivery.responsibility) continue;
+      Apply(recipient, {OutcomeKind::kFailed, failed.reply, {}}, {});
+    }
+  }
+}
+
+void DeliveryAttempt::FailAll(const Reply& reply) {
+  for (Recipient& recipient : recipients_) {
+    if (!recipient.row.delivery.responsibility) {
+      Apply(recipient, {OutcomeKind::kFailed, reply, {}}, {});
+    }
+  }
+}
+
+// Where the first recipient that can be served now is to go.
+std::optional<std::size_t> DeliveryAttempt::NextTransport() const {
+  for (const Recipient& recipient : recipients_) {
+    if (!IsDue(recipient)) continue;
+    const auto transport = TransportFor(recipient);
+    if (transport && CanBeOffered(*transport)) return transport;
+  }
+  return {};
+}
+
 void DeliveryAttempt::Offer() {
-  // Each pass offers to the first transport that is still some recipient's turn; a recipient it
-  // does not serve goes on to the next match, so the passes end.
-  for (std::size_t transport = 0; transport < context_.transports.size() && !cancelled_;
-       ++transport) {
-    OfferTo(transport);
+  // After each offer its recipients have an outcome, wait, or are the next transport's, so the
+  // loop ends.
+  while (!cancelled_) {
+    const std::optional<std::size_t> transport = NextTransport();
+    if (!transport) break;
+    OfferTo(*transport);
   }
   if (cancelled_) return;
   const bool too_old = context_.options.retry.IsExpired(now_, submit_time_);
-  for (std::size_t i = 0; i < recipients_.size(); ++i) {
-    Recipient& recipient = recipients_[i];
+  for (Recipient& recipient : recipients_) {
     if (!IsDue(recipient)) continue;
-    if (!TransportFor(recipient, next_transport_[i])) {
+    if (!TransportFor(recipient)) {
       recipient.row.delivery.last_reply = NoTransport(recipient.row);
       CountAttempt(recipient);
       Settle(recipient, RecipientState::kFailed);
@@ -186,61 +265,95 @@ void DeliveryAttempt::Offer() {
 }
 
 void DeliveryAttempt::OfferTo(std::size_t transport) {
-  if (context_.shared.UnavailableUntil(transport) > now_) return;
-  TransportProvider& provider = *context_.transports[transport];
-  for (int round = 0; round <= kResendNowMax; ++round) {
+  LoggedOnTransport& provider = *context_.transports[transport];
+  DeferredMessages& deferred = context_.shared.deferred;
+  for (int round = 0;; ++round) {
     std::vector<Recipient*> mine;
-    for (std::size_t i = 0; i < recipients_.size(); ++i) {
-      if (IsDue(recipients_[i]) && TransportFor(recipients_[i], next_transport_[i]) == transport) {
-        mine.push_back(&recipients_[i]);
-      }
+    for (Recipient& recipient : recipients_) {
+      if (IsDue(recipient) && TransportFor(recipient) == transport) mine.push_back(&recipient);
     }
     if (mine.empty()) return;
-    Result<MessageBodyReader> reader = OpenContent();
+    Result<MessageBodyReader> reader = OpenOutboundContent(message_, Identity());
     if (!reader) {
       Tell(SpoolerEventKind::kError, nullptr, provider.Name(), ToString(reader.error()));
       soon_ = now_ + kUnreadablePause;
       cancelled_ = true;
       return;
     }
-    Offered offered(*this, mine, *std::move(reader));
-    context_.running(&provider);
-    const SubmitResult result = provider.SubmitMessage(offered);
-    const EndResult end =
-        result.status == SubmitStatus::kDone ? provider.EndMessage() : EndResult::kSent;
-    context_.running(nullptr);
+    const std::uint64_t bytes = reader->Bytes();
+    auto content = NewTransmittedContent(
+        *std::move(reader), std::string(properties_.BytesOr(pr::kAddedHeaderFields, {})));
+    const bool begins_deferred = deferred.TurnOf(due_.message, transport, &provider) ==
+                                 DeferredMessages::Turn::kBeginDeferred;
+    deferred.Offered(due_.message, transport, &provider);
+    Offered offered(*this, provider, mine, std::move(content), bytes, begins_deferred);
+    const auto [result, end] = provider.Offer(offered);
     switch (result.status) {
       case SubmitStatus::kDone:
         context_.shared.SetAvailable(transport);
-        ApplyOutcomes(transport, offered);
-        break;
-      case SubmitStatus::kBusy:
-        soon_ = now_ + kBusyPause;
+        if (ApplyEnd(transport, offered, end, round < kResendNowMax)) continue;
         return;
       case SubmitStatus::kNotMe:
-        for (Recipient* recipient : mine) {
-          next_transport_[static_cast<std::size_t>(recipient - recipients_.data())] = transport + 1;
-        }
+        for (Recipient* recipient : mine) ++recipient->next_transport;
+        return;
+      case SubmitStatus::kBusy:
+      case SubmitStatus::kWait:
+        rests_[transport] = true;
+        context_.shared.SetUnavailable(
+            transport,
+            now_ + (result.status == SubmitStatus::kBusy ? kBusyPause
+                                                         : std::max(kWaitMin, result.retry_after)),
+            context_.shared.Failures(transport));
         return;
       case SubmitStatus::kUnavailable:
-        ApplyUnavailable(transport, result, mine);
-        return;
+        return ApplyUnavailable(transport, result, mine);
+      case SubmitStatus::kNotDeferred:
+        return deferred.Drop(due_.message, transport, &provider);
+      case SubmitStatus::kError:
+        return ApplyError(result, mine);
       case SubmitStatus::kCancelled:
         cancelled_ = true;
         return;
     }
-    if (end != EndResult::kResendNow) return;
   }
+}
+
+bool DeliveryAttempt::ApplyEnd(std::size_t transport, Offered& offered, EndResult end,
+                               bool may_resend) {
+  const LoggedOnTransport& provider = *context_.transports[transport];
+  const std::vector<Recipient*>& recipients = offered.OfferedRecipients();
+  if (end == EndResult::kResendNow && !may_resend) end = EndResult::kResendLater;
+  bool is_left = false;
+  for (std::size_t i = 0; i < recipients.size(); ++i) {
+    Recipient& recipient = *recipients[i];
+    if (recipient.row.delivery.responsibility) continue;  // Saved by the provider already.
+    recipient.relayed = provider.Relays();
+    if (offered.Outcome(i).kind != OutcomeKind::kNotServed) {
+      Apply(recipient, std::move(offered.Outcome(i)), provider.Name());
+    } else if (end == EndResult::kSent) {
+      ++recipient.next_transport;
+    } else {
+      is_left = true;
+      if (end == EndResult::kResendLater) WaitForSchedule(recipient);
+    }
+  }
+  if (end == EndResult::kDoNotResend && is_left) {
+    context_.shared.deferred.Defer(due_.message, transport, &provider);
+    Tell(SpoolerEventKind::kMessageDeferred, nullptr, provider.Name(), "taken aside");
+  }
+  return end == EndResult::kResendNow && is_left;
 }
 
 void DeliveryAttempt::ApplyUnavailable(std::size_t transport, const SubmitResult& result,
                                        const std::vector<Recipient*>& offered) {
+  rests_[transport] = true;
   const std::uint32_t failures = context_.shared.Failures(transport) + 1;
   const Time until = result.retry_after.count() > 0
                          ? now_ + result.retry_after
                          : context_.options.retry.NextAttempt(now_, failures, context_.random());
   context_.shared.SetUnavailable(transport, until, failures);
   for (Recipient* recipient : offered) {
+    if (recipient->row.delivery.responsibility) continue;
     CountAttempt(*recipient);
     recipient->row.delivery.last_reply = result.reply;
     recipient->row.delivery.remote_host = result.remote_host;
@@ -258,16 +371,25 @@ void DeliveryAttempt::ApplyUnavailable(std::size_t transport, const SubmitResult
   context_.events(event);
 }
 
-void DeliveryAttempt::ApplyOutcomes(std::size_t transport, Offered& offered) {
-  const std::vector<Recipient*>& recipients = offered.OfferedRecipients();
-  for (std::size_t i = 0; i < recipients.size(); ++i) {
-    const auto index = static_cast<std::size_t>(recipients[i] - recipients_.data());
-    next_transport_[index] = transport + 1;
-    recipients[i]->relayed = context_.transports[transport]->Relays();
-    if (offered.Outcome(i).kind != OutcomeKind::kNotServed) {
-      Apply(*recipients[i], std::move(offered.Outcome(i)), context_.transports[transport]->Name());
-    }
+void DeliveryAttempt::ApplyError(const SubmitResult& result,
+                                 const std::vector<Recipient*>& offered) {
+  for (Recipient* recipient : offered) {
+    if (recipient->row.delivery.responsibility) continue;
+    CountAttempt(*recipient);
+    recipient->row.delivery.last_reply = result.reply;
+    recipient->row.delivery.remote_host = result.remote_host;
+    recipient->row.delivery.state = recipient->state_before;
+    WaitForSchedule(*recipient);
   }
+}
+
+void DeliveryAttempt::WaitForSchedule(Recipient& recipient) {
+  recipient.changed = true;
+  recipient.waits = true;
+  RecipientDelivery& delivery = recipient.row.delivery;
+  delivery.next_attempt =
+      context_.options.retry.NextAttempt(now_, std::max(delivery.attempts, 1U), context_.random());
+  Tell(SpoolerEventKind::kRecipientRetry, &recipient, {});
 }
 
 void DeliveryAttempt::Apply(Recipient& recipient, RecipientOutcome outcome,
@@ -296,6 +418,7 @@ void DeliveryAttempt::Apply(Recipient& recipient, RecipientOutcome outcome,
   }
   const bool in_doubt = outcome.kind == OutcomeKind::kInDoubt;
   delivery.state = in_doubt ? RecipientState::kInDoubt : RecipientState::kPending;
+  recipient.waits = true;
   delivery.next_attempt =
       context_.options.retry.NextAttempt(now_, delivery.attempts, context_.random());
   Tell(in_doubt ? SpoolerEventKind::kRecipientInDoubt : SpoolerEventKind::kRecipientRetry,
@@ -328,58 +451,104 @@ void DeliveryAttempt::Tell(SpoolerEventKind kind, const Recipient* recipient,
   context_.events(event);
 }
 
-Result<MessageBodyReader> DeliveryAttempt::OpenContent() const {
-  Result<MessageBodyReader> original = message_.OpenContent();
-  if (original || original.error().code != ErrorCode::kNotFound) return original;
-  RecipientTable rows;
-  for (const Recipient& recipient : recipients_) rows.push_back(recipient.row);
-  const std::string& host = context_.options.reporting_host;
-  ASSIGN_OR_RETURN(
-      std::string rendered,
-      RenderInternetMessage(message_, OutboundProperties(properties_, reverse_path_, host), rows,
-                            reverse_path_.empty() ? "MAILER-DAEMON@" + host : reverse_path_));
-  const std::uint64_t bytes = rendered.size();
-  return MessageBodyReader(nullptr, bytes, 0, std::move(rendered));
+OutboundIdentity DeliveryAttempt::Identity() const {
+  return {reverse_path_, context_.options.reporting_host};
+}
+
+// As it was at submit time: without what preprocessors have done to it.
+Result<MessageBodyReader> DeliveryAttempt::OpenOriginal() const {
+  if (!properties_.FlagOr(pr::kPreprocess, false)) return OpenOutboundContent(message_, Identity());
+  ASSIGN_OR_RETURN(Message undone, context_.session.OpenMessage(due_.entry_id));
+  RemovePreprocessing(context_, undone);
+  return OpenOutboundContent(undone, Identity());
 }
 
 ReportedOriginal DeliveryAttempt::Original() const {
   return {due_.entry_id, properties_, reverse_path_, submit_time_,
-          [this] { return OpenContent(); }};
+          [this] { return OpenOriginal(); }};
+}
+
+Attempt DeliveryAttempt::MakeAttempt(bool settled_only) {
+  Attempt attempt;
+  attempt.next_due = Time::max();
+  std::vector<AttemptedRecipient> attempted;
+  for (Recipient& recipient : recipients_) {
+    RecipientDelivery& delivery = recipient.row.delivery;
+    if (!settled_only && IsDelayToBeReported(Original(), recipient.row, context_.options, now_)) {
+      delivery.delay_reported = now_;
+      recipient.changed = true;
+    }
+    if (recipient.changed && (delivery.responsibility || !settled_only)) {
+      attempt.updates.push_back({recipient.row.id, delivery});
+      attempted.push_back({&recipient.row, recipient.relayed});
+    }
+    if (delivery.responsibility) continue;
+    // A recipient that waits for a transport, not for its own schedule, keeps its place.
+    const Time next = delivery.next_attempt > now_ ? delivery.next_attempt : due_.due;
+    attempt.next_due = std::min(attempt.next_due, next);
+  }
+  if (attempt.next_due == Time::max()) attempt.next_due = due_.due;
+  if (soon_) attempt.next_due = std::max(attempt.next_due, *soon_);
+  attempt.missing_sender = MissingSender(properties_, reverse_path_);
+  attempt.reports = MakeReports(Original(), attempted, context_.options, now_);
+  return attempt;
+}
+
+Result<void> DeliveryAttempt::SaveSettled(std::string_view transport, Offered& offered) {
+  const std::vector<Recipient*>& recipients = offered.OfferedRecipients();
+  for (std::size_t i = 0; i < recipients.size(); ++i) {
+    const OutcomeKind kind = offered.Outcome(i).kind;
+    if (recipients[i]->row.delivery.responsibility ||
+        (kind != OutcomeKind::kDelivered && kind != OutcomeKind::kFailed)) {
+      continue;
+    }
+    Apply(*recipients[i], offered.Outcome(i), transport);
+  }
+  Attempt attempt = MakeAttempt(true);
+  attempt.next_due = due_.due;
+  attempt.finish = false;
+  attempt.keep_locked = true;
+  RETURN_IF_ERROR(context_.session.CommitAttempt(due_.entry_id, attempt));
+  for (Recipient& recipient : recipients_) {
+    if (recipient.row.delivery.responsibility) recipient.changed = false;
+  }
+  return {};
+}
+
+bool DeliveryAttempt::NeedsPostProcessing() const {
+  return (properties_.FlagOr(pr::kPreprocess, false) || !context_.options.outbound_hooks.empty()) &&
+         std::all_of(recipients_.begin(), recipients_.end(), [](const Recipient& recipient) {
+           return recipient.row.delivery.responsibility;
+         });
+}
+
+// That everybody has been served must be durable before anything runs that can fail or last: a
+// problem behind the transmission must not cause a second one.
+Result<FinishResult> DeliveryAttempt::CommitAndPostProcess() {
+  if (!settled_is_stored_) {
+    attempt_->finish = false;
+    attempt_->keep_locked = true;
+    RETURN_IF_ERROR(context_.session.CommitAttempt(due_.entry_id, *attempt_));
+    settled_is_stored_ = true;
+  }
+  ASSIGN_OR_RETURN(const SentMailOrder order,
+                   PostProcess(context_, due_, attempt_->missing_sender));
+  return context_.session.FinishMessage(due_.entry_id, 0, order);
 }
 
 Result<FinishResult> DeliveryAttempt::Commit() {
-  if (!attempt_) {
-    Attempt attempt;
-    attempt.next_due = Time::max();
-    std::vector<AttemptedRecipient> attempted;
-    for (Recipient& recipient : recipients_) {
-      RecipientDelivery& delivery = recipient.row.delivery;
-      if (IsDelayToBeReported(Original(), recipient.row, context_.options, now_)) {
-        delivery.delay_reported = now_;
-        recipient.changed = true;
-      }
-      if (recipient.changed) {
-        attempt.updates.push_back({recipient.row.id, delivery});
-        attempted.push_back({&recipient.row, recipient.relayed});
-      }
-      if (delivery.responsibility) continue;
-      // A recipient that waits for a transport, not for its own schedule, keeps its place.
-      const Time next = delivery.next_attempt > now_ ? delivery.next_attempt : due_.due;
-      attempt.next_due = std::min(attempt.next_due, next);
-    }
-    if (soon_) attempt.next_due = std::max(attempt.next_due, *soon_);
-    attempt.missing_sender = MissingSender(properties_, reverse_path_);
-    attempt.reports = MakeReports(Original(), attempted, context_.options, now_);
-    attempt_ = std::move(attempt);
-  }
-  ASSIGN_OR_RETURN(const FinishResult result,
-                   context_.session.CommitAttempt(due_.entry_id, *attempt_));
+  if (!attempt_) attempt_ = MakeAttempt(false);
+  const Result<FinishResult> result =
+      NeedsPostProcessing() ? CommitAndPostProcess()
+                            : context_.session.CommitAttempt(due_.entry_id, *attempt_);
+  if (!result) return result;
   for (const ReportMessage& report : attempt_->reports) {
     Tell(SpoolerEventKind::kReportCreated, nullptr, {}, "to " + report.recipient);
   }
-  const bool finished = result != FinishResult::kStillQueued;
+  const bool finished = *result != FinishResult::kStillQueued;
+  if (finished) context_.shared.deferred.Forget(due_.message);
   Tell(finished ? SpoolerEventKind::kMessageFinished : SpoolerEventKind::kMessageDeferred, nullptr,
-       {}, result == FinishResult::kFinishedPartially ? "the sent mail folder is gone" : "");
+       {}, *result == FinishResult::kFinishedPartially ? "the sent mail folder is gone" : "");
   return result;
 }
 

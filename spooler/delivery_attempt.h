@@ -8,46 +8,48 @@
 //                                                         the message is too old, TRUE kExpired
 //                              in doubt                   FALSE kInDoubt, next attempt; likewise
 //                              no transport takes it      TRUE kFailed, reported
-//                              transport unavailable      FALSE, same place in the queue
+//                              transport makes wait       FALSE, same place in the queue
+//                              transport takes it aside   FALSE, same place; offered when given
+//                              back
 //   FALSE, next attempt ahead  not offered                unchanged
 //   TRUE                       not offered                unchanged
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/spooler_session.h"
 #include "spooler/attempt_reports.h"
-#include "spooler/spooler.h"
+#include "spooler/outbound_content.h"
+#include "spooler/preprocessing.h"
+#include "spooler/worker_context.h"
 
 namespace bobbin {
 
 class DeliveryAttempt {
  public:
-  struct Context {
-    SpoolerSession& session;
-    SpoolerShared& shared;
-    const std::vector<std::unique_ptr<TransportProvider>>& transports;
-    const SpoolerOptions& options;
-    const Spooler::Random& random;
-    const SpoolerEventSink& events;
-    std::function<void(TransportProvider*)> running;  // The transport in a call, or null.
-  };
-
   // `message` is locked by the session. `default_sender`: the reverse-path of a message that
   // has no sender of its own.
-  static Result<DeliveryAttempt> Prepare(const Context& context, const DueMessage& due,
+  static Result<DeliveryAttempt> Prepare(const WorkerContext& context, const DueMessage& due,
                                          Message message, const std::string& default_sender,
                                          Time now);
+
+  bool AwaitsPreprocessing() const;
+  OutboundIdentity Identity() const;
 
   // True when something can be done now: a recipient to offer to a transport that can be
   // reached, one to settle without a transport, or nothing left but to finish.
   bool IsWorthwhile() const;
-  // When not: when the transports its recipients need may be reached again.
+  // When not: when the transports its recipients need may be reached again. Time::max(): all of
+  // them have taken the message aside.
   Time BlockedUntil() const;
   bool NeedsOperator() const;  // In doubt since an earlier run, and the policy is to hold.
+
+  // Recipients that a preprocessor knows to be undeliverable: they fail and are not offered.
+  void Fail(const std::vector<PreprocessedRecipient>& undeliverable);
+  // Preprocessing has failed for good: everybody does.
+  void FailAll(const Reply& reply);
 
   void Offer();
 
@@ -58,29 +60,43 @@ class DeliveryAttempt {
   struct Recipient {
     RecipientRow row;
     RecipientState state_before = RecipientState::kPending;
+    std::vector<std::size_t> transports;  // Those that match, in the order they are asked.
+    std::size_t next_transport = 0;       // Into `transports`.
     bool changed = false;
     bool relayed = false;
     bool counted = false;  // The attempt has been counted, by an in-doubt mark or here.
+    bool waits = false;    // Until its next attempt: not offered again in this one.
   };
   class Offered;
 
-  DeliveryAttempt(const Context& context, DueMessage due, Message message, Time now);
+  DeliveryAttempt(const WorkerContext& context, DueMessage due, Message message, Time now);
 
   bool IsDue(const Recipient& recipient) const;
-  std::optional<std::size_t> TransportFor(const Recipient& recipient, std::size_t first) const;
+  std::optional<std::size_t> TransportFor(const Recipient& recipient) const;
+  bool CanBeOffered(std::size_t transport) const;
+  std::optional<std::size_t> NextTransport() const;
   void OfferTo(std::size_t transport);
+  // True: to be offered again at once.
+  bool ApplyEnd(std::size_t transport, Offered& offered, EndResult end, bool may_resend);
   void ApplyUnavailable(std::size_t transport, const SubmitResult& result,
                         const std::vector<Recipient*>& offered);
-  void ApplyOutcomes(std::size_t transport, Offered& offered);
+  void ApplyError(const SubmitResult& result, const std::vector<Recipient*>& offered);
+  void WaitForSchedule(Recipient& recipient);
   void Apply(Recipient& recipient, RecipientOutcome outcome, std::string_view transport);
   void Settle(Recipient& recipient, RecipientState state);
   void CountAttempt(Recipient& recipient);
+  Result<void> SaveSettled(std::string_view transport, Offered& offered);
   void Tell(SpoolerEventKind kind, const Recipient* recipient, std::string_view transport,
             std::string detail = {}) const;
-  Result<MessageBodyReader> OpenContent() const;
+  // What has changed and is not stored yet, with the reports on it.
+  Attempt MakeAttempt(bool settled_only);
+  bool NeedsPostProcessing() const;
+  Result<FinishResult> CommitAndPostProcess();
+  RecipientTable Rows() const;
+  Result<MessageBodyReader> OpenOriginal() const;
   ReportedOriginal Original() const;
 
-  Context context_;
+  WorkerContext context_;
   DueMessage due_;
   Message message_;
   Time now_;
@@ -88,10 +104,11 @@ class DeliveryAttempt {
   std::string reverse_path_;
   Time submit_time_{};
   std::vector<Recipient> recipients_;
-  std::vector<std::size_t> next_transport_;  // Per recipient: where the scan goes on.
+  std::vector<bool> rests_;  // Per transport: not asked again in this attempt.
   std::optional<Attempt> attempt_;
+  bool settled_is_stored_ = false;  // Post-processing is all that is left.
   bool cancelled_ = false;
-  std::optional<Time> soon_;  // A busy transport: look again then, nobody's attempt counted.
+  std::optional<Time> soon_;  // Unreadable content: look again then, nobody's attempt counted.
 };
 
 }  // namespace bobbin

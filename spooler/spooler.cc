@@ -4,7 +4,9 @@
 #include <unordered_map>
 #include <utility>
 
+#include "engine/check.h"
 #include "spooler/delivery_attempt.h"
+#include "spooler/preprocessing.h"
 
 namespace bobbin {
 namespace {
@@ -14,29 +16,10 @@ constexpr std::chrono::seconds kErrorPause{1};
 // How many due messages RunOnce steps over when their transports cannot be reached.
 constexpr int kOvertakeMax = 256;
 constexpr std::chrono::milliseconds kWaitMax{60'000};
+constexpr std::uint32_t kInboundReference = 1;  // Preset, as opposed to 0 outbound (A21).
+constexpr std::uint32_t kFlushPage = 1'000;
 
 }  // namespace
-
-Time SpoolerShared::UnavailableUntil(std::size_t transport) const {
-  const std::lock_guard lock(mutex_);
-  return transport < transports_.size() ? transports_[transport].unavailable_until : Time{};
-}
-
-std::uint32_t SpoolerShared::Failures(std::size_t transport) const {
-  const std::lock_guard lock(mutex_);
-  return transport < transports_.size() ? transports_[transport].failures : 0;
-}
-
-void SpoolerShared::SetUnavailable(std::size_t transport, Time until, std::uint32_t failures) {
-  const std::lock_guard lock(mutex_);
-  if (transport >= transports_.size()) transports_.resize(transport + 1);
-  transports_[transport] = {until, failures};
-}
-
-void SpoolerShared::SetAvailable(std::size_t transport) {
-  const std::lock_guard lock(mutex_);
-  if (transport < transports_.size()) transports_[transport] = {};
-}
 
 class Spooler::Work {
  public:
@@ -46,27 +29,33 @@ class Spooler::Work {
       : database_(std::move(database)),
         session_(session),
         shared_(shared),
-        transports_(std::move(transports)),
         options_(std::move(options)),
         random_(std::move(random)),
         events_(std::move(events)) {
-    for (const auto& transport : transports_) {
-      transport->TransportNotify(TransportNotification::kBeginOutbound);
+    for (auto& provider : transports) {
+      transports_.push_back(std::make_unique<LoggedOnTransport>(
+          std::move(provider), transports_.size(), shared_, [this] { session_.Wake(); }));
+      LoggedOnTransport& transport = *transports_.back();
+      if (const Result<void> on = transport.LogOn(options_.inbound_store.has_value()); !on) {
+        TellTransport(transport, "logon refused: " + ToString(on.error()));
+      }
     }
+    PublishProfile();
   }
   Work(const Work&) = delete;
   Work& operator=(const Work&) = delete;
   ~Work() {
     for (const auto& transport : transports_) {
-      transport->TransportNotify(TransportNotification::kEndOutbound);
+      transport->LogOff([this](MessageId message) { return EntryIdOf(message); });
     }
   }
 
   StepResult RunOnce(Time now) {
     if (uncommitted_) return Finish(now);
+    ReadConfigChanges();
     StepResult step;
     std::optional<DueMessage> after;
-    for (int passed = 0; passed < kOvertakeMax; ++passed) {
+    for (int passed = 0; passed < kOvertakeMax;) {
       Result<DueResult> due = session_.NextDue(now, after ? &*after : nullptr);
       if (!due) return Failed(due.error(), now);
       for (const Error& damaged : due->damaged) {
@@ -74,13 +63,71 @@ class Spooler::Work {
       }
       if (!due->message) {
         Earlier(step.next_due, due->next_due);
-        return step;
+        break;
       }
+      after = due->message;
+      if (shared_.deferred.AreAllHeld(due->message->message)) continue;
       std::optional<StepResult> taken = Take(*due->message, now, step.next_due);
       if (taken) return *std::move(taken);
-      after = due->message;
+      ++passed;
+    }
+    TellAborts();
+    step.worked = Fetch(now, step.next_due);
+    return step;
+  }
+
+  StepResult FlushQueues(std::uint32_t flags, Time now) {
+    const auto bits = ((flags & kFlushUpload) != 0 ? kStatusOutboundFlush : 0) |
+                      ((flags & kFlushDownload) != 0 ? kStatusInboundFlush : 0);
+    for (const auto& transport : transports_) {
+      if (transport->IsDead()) continue;
+      if ((flags & kFlushUpload) != 0) {
+        transport->Notify(TransportNotification::kBeginOutboundFlush);
+        shared_.SetAvailable(transport->Index());
+      }
+      if ((flags & kFlushDownload) != 0) {
+        transport->Notify(TransportNotification::kBeginInboundFlush);
+      }
+      transport->Provider().FlushQueues(flags);
+    }
+    if ((flags & kFlushUpload) != 0) {
+      if (const Result<void> ended = EndWaiting(now); !ended) return Failed(ended.error(), now);
+    }
+    StepResult step;
+    do {
+      step = RunOnce(now);
+      if ((flags & kFlushDownload) != 0 && !step.store_failed) {
+        for (const auto& transport : transports_) {
+          if (transport->HasFlushBit(kStatusInboundFlush)) step.worked |= Start(*transport);
+        }
+      }
+    } while (step.worked && !step.store_failed && AnyHasFlushBit(bits));
+    for (const auto& transport : transports_) {
+      if ((flags & kFlushUpload) != 0) {
+        transport->Notify(TransportNotification::kEndOutboundFlush);
+      }
+      if ((flags & kFlushDownload) != 0) {
+        transport->Notify(TransportNotification::kEndInboundFlush);
+      }
     }
     return step;
+  }
+
+  Result<void> ValidateState() {
+    bool busy = false;
+    bool changed = false;
+    for (const auto& transport : transports_) {
+      if (transport->IsDead()) continue;
+      if (transport->IsCritical()) {
+        busy = true;
+      } else if (transport->Provider().ValidateState()) {
+        transport->ReadAddressTypes();
+        changed = true;
+      }
+    }
+    if (changed) PublishProfile();
+    if (busy) return bobbin::Fail(ErrorCode::kBusy, "a transport is in a critical section");
+    return {};
   }
 
   Result<void> Run(const Clock& clock) {
@@ -107,13 +154,12 @@ class Spooler::Work {
 
   void Cancel() {
     Stop();
-    const std::lock_guard lock(running_mutex_);
-    if (running_ != nullptr) running_->TransportNotify(TransportNotification::kCancelMessage);
+    for (const auto& transport : transports_) transport->Cancel();
   }
 
  private:
   static void Earlier(std::optional<Time>& time, std::optional<Time> other) {
-    if (other && (!time || *other < *time)) time = other;
+    if (other && *other != Time::max() && (!time || *other < *time)) time = other;
   }
 
   // One due message: locked, offered, committed. Empty when its transports cannot be reached:
@@ -127,15 +173,28 @@ class Spooler::Work {
     }
     if (!message) return Failed(message.error(), now);
     if (!*message) return worked;
-    Result<DeliveryAttempt> attempt = DeliveryAttempt::Prepare(
-        MakeContext(), due, **std::move(message), SenderOf(due.store), now);
-    if (!attempt) {
-      session_.Unlock(due.entry_id);
-      return Failed(attempt.error(), now);
+    const WorkerContext context = MakeContext();
+    Result<DeliveryAttempt> prepared =
+        DeliveryAttempt::Prepare(context, due, **std::move(message), SenderOf(due.store), now);
+    if (!prepared) return UnlockAndFail(due, prepared.error(), now);
+    std::optional<DeliveryAttempt> attempt(*std::move(prepared));
+    PreprocessResult preprocessed;
+    if (attempt->AwaitsPreprocessing()) {
+      const Result<void> ran = Preprocess(context, due, attempt->Identity(), preprocessed);
+      if (!ran) return PreprocessingFailed(due, ran.error(), preprocessed.attempts, now);
+      Result<Message> again = session_.OpenMessage(due.entry_id);
+      if (!again) return UnlockAndFail(due, again.error(), now);
+      Result<DeliveryAttempt> ready =
+          DeliveryAttempt::Prepare(context, due, *std::move(again), SenderOf(due.store), now);
+      if (!ready) return UnlockAndFail(due, ready.error(), now);
+      attempt.emplace(*std::move(ready));
     }
+    attempt->Fail(preprocessed.undeliverable);
     if (attempt->NeedsOperator()) return HoldInDoubt(due, now);
     if (!attempt->IsWorthwhile()) {
-      Earlier(next_due, attempt->BlockedUntil());
+      const Time until = attempt->BlockedUntil();
+      if (until == Time::max()) shared_.deferred.SetAllHeld(due.message);
+      Earlier(next_due, until);
       session_.Unlock(due.entry_id);
       return std::nullopt;
     }
@@ -143,6 +202,39 @@ class Spooler::Work {
     current_ = due;
     uncommitted_.emplace(*std::move(attempt));
     return Finish(now);
+  }
+
+  StepResult UnlockAndFail(const DueMessage& due, const Error& error, Time now) {
+    session_.Unlock(due.entry_id);
+    return Failed(error, now);
+  }
+
+  // Specification 7, item 6.
+  StepResult PreprocessingFailed(const DueMessage& due, const Error& error, std::uint32_t attempts,
+                                 Time now) {
+    if (attempts == 0) return UnlockAndFail(due, error, now);  // It did not even begin.
+    Tell(SpoolerEventKind::kError, due.message, "preprocessing failed: " + ToString(error));
+    Result<Message> message = session_.OpenMessage(due.entry_id);
+    if (!message) return UnlockAndFail(due, message.error(), now);
+    if (attempts < options_.preprocess_attempts_max) {
+      Attempt later;
+      later.finish = false;
+      later.next_due = options_.retry.NextAttempt(now, attempts, random_());
+      const Result<FinishResult> committed = session_.CommitAttempt(due.entry_id, later);
+      if (!committed) return UnlockAndFail(due, committed.error(), now);
+    } else {
+      Result<DeliveryAttempt> attempt = DeliveryAttempt::Prepare(
+          MakeContext(), due, *std::move(message), SenderOf(due.store), now);
+      if (!attempt) return UnlockAndFail(due, attempt.error(), now);
+      attempt->FailAll(
+          {0, "5.3.0", "the message could not be prepared for sending: " + error.detail});
+      current_ = due;
+      uncommitted_.emplace(*std::move(attempt));
+      return Finish(now);
+    }
+    StepResult step;
+    step.worked = true;
+    return step;
   }
 
   // The commit of an attempt. On a full disk it stays to be repeated, with the message locked:
@@ -201,6 +293,107 @@ class Spooler::Work {
     SpoolerEvent event{kind, message, {}, {}, {}, {}, std::move(detail)};
     events_(event);
   }
+  void TellTransport(const LoggedOnTransport& transport, std::string detail) const {
+    SpoolerEvent event{SpoolerEventKind::kError, {}, std::string(transport.Name()), {}, {}, {},
+                       std::move(detail)};
+    events_(event);
+  }
+
+  EntryId EntryIdOf(MessageId message) const { return EntryId(database_.Id(), message.value); }
+
+  // What transports take decides, in every process, whether a submission awaits preprocessing.
+  void PublishProfile() {
+    profile_ = ProfileOf(transports_, !options_.outbound_hooks.empty());
+    const Result<void> published = session_.PublishTransports(profile_);
+    // With very many workers the others' profiles are the same as this one.
+    if (!published && published.error().code != ErrorCode::kNotEnoughResources) {
+      Tell(SpoolerEventKind::kError, {}, ToString(published.error()));
+    }
+  }
+
+  void ReadConfigChanges() {
+    bool changed = false;
+    for (const auto& transport : transports_) {
+      if (transport->IsDead() || !transport->TakeConfigChange()) continue;
+      transport->ReadAddressTypes();
+      changed = true;
+    }
+    if (changed) PublishProfile();
+  }
+
+  // A message that a transport has taken aside may be aborted: then the transport must know (C55).
+  void TellAborts() {
+    for (const auto& transport : transports_) {
+      for (const MessageId message : shared_.deferred.HeldBy(transport.get())) {
+        const Result<QueueRow> row = session_.GetOutgoingQueue().Row(message);
+        if (row || row.error().code != ErrorCode::kNotInQueue) continue;
+        shared_.deferred.Forget(message);
+        transport->Notify(TransportNotification::kCancelDeferred, {0, EntryIdOf(message)});
+      }
+    }
+  }
+
+  // Idle, Poll and StartMessage of whoever asks for them. True: mail came.
+  bool Fetch(Time now, std::optional<Time>& next_due) {
+    bool fetched = false;
+    for (const auto& transport : transports_) {
+      if (transport->IsDead() || transport->IsCritical()) continue;
+      if (transport->AsksFor(kLogonIdle)) transport->Provider().Idle();
+      if (!options_.inbound_store) continue;
+      const bool polls = transport->AsksFor(kLogonPoll);
+      if (polls) Earlier(next_due, now + options_.poll_interval);
+      const bool told = transport->TakeNewMail();
+      if (told || (polls && transport->Provider().Poll())) fetched |= Start(*transport);
+    }
+    return fetched;
+  }
+
+  // One StartMessage. True: a message arrived.
+  bool Start(LoggedOnTransport& transport) {
+    if (transport.IsDead() || !options_.inbound_store) return false;
+    Result<MessageStore> store = bobbin::StoreOf(database_, *options_.inbound_store);
+    if (!store) return TellTransport(transport, ToString(store.error())), false;
+    Result<Message> message = session_.CreateMessage(store->Id(), store->Folders().inbox);
+    if (!message) return TellTransport(transport, ToString(message.error())), false;
+    const Result<EntryId> id = message->Id();
+    const Result<void> filled = transport.Provider().StartMessage(*message, kInboundReference);
+    if (!filled) {
+      TellTransport(transport, "incoming mail is lost: " + ToString(filled.error()));
+      return false;
+    }
+    return id && session_.OpenMessage(*id).has_value();
+  }
+
+  bool AnyHasFlushBit(std::uint32_t bits) const {
+    return std::any_of(transports_.begin(), transports_.end(),
+                       [&](const auto& transport) { return transport->HasFlushBit(bits); });
+  }
+
+  // Messages that wait for another attempt are due now; those for a deferred send time still wait.
+  Result<void> EndWaiting(Time now) {
+    OutgoingQueue queue = session_.GetOutgoingQueue();
+    ASSIGN_OR_RETURN(const std::vector<MessageStoreInfo> stores, database_.ListMessageStores());
+    for (const MessageStoreInfo& store : stores) {
+      const OutgoingQueue of_store = session_.GetOutgoingQueue(store.id);
+      for (std::uint64_t after = 0;;) {
+        ASSIGN_OR_RETURN(const std::vector<QueueRow> rows, of_store.Rows(kFlushPage, after));
+        if (rows.empty()) break;
+        after = rows.back().sequence;
+        for (const QueueRow& row : rows) {
+          if (row.lane != DueLane::kScheduled || row.due <= now) continue;
+          ASSIGN_OR_RETURN(const bool waits, IsWaitingForRetry(row, now));
+          if (waits) RETURN_IF_ERROR(queue.Retry(row.message));
+        }
+      }
+    }
+    return {};
+  }
+
+  Result<bool> IsWaitingForRetry(const QueueRow& row, Time now) const {
+    ASSIGN_OR_RETURN(const Message message, session_.OpenMessage(row.entry_id));
+    ASSIGN_OR_RETURN(const PropertyList properties, message.GetProps());
+    return properties.NumberOr(pr::kDeferredSendTime, 0) <= ToFileTime(now);
+  }
 
   // A message composed without a sender is its store's: the reverse-path is the store's name,
   // when that is an address.
@@ -218,29 +411,19 @@ class Spooler::Work {
     return name;
   }
 
-  DeliveryAttempt::Context MakeContext() {
-    return {session_,
-            shared_,
-            transports_,
-            options_,
-            random_,
-            events_,
-            [this](TransportProvider* transport) {
-              const std::lock_guard lock(running_mutex_);
-              running_ = transport;
-            }};
+  WorkerContext MakeContext() {
+    return {database_, session_, shared_, transports_, profile_, options_, random_, events_};
   }
 
   Database database_;
   SpoolerSession& session_;
   SpoolerShared& shared_;
-  std::vector<std::unique_ptr<TransportProvider>> transports_;
   SpoolerOptions options_;
   Random random_;
   SpoolerEventSink events_;
+  std::vector<std::unique_ptr<LoggedOnTransport>> transports_;
+  TransportProfile profile_;
   std::atomic<bool> stop_{false};
-  std::mutex running_mutex_;
-  TransportProvider* running_ = nullptr;
   std::unordered_map<std::uint64_t, std::string> store_names_;
   std::optional<DeliveryAttempt> uncommitted_;
   DueMessage current_;
@@ -254,6 +437,10 @@ Spooler::Spooler(Database database, SpoolerSession& session, SpoolerShared& shar
 Spooler::~Spooler() = default;
 
 StepResult Spooler::RunOnce(Time now) { return work_->RunOnce(now); }
+StepResult Spooler::FlushQueues(std::uint32_t flags, Time now) {
+  return work_->FlushQueues(flags, now);
+}
+Result<void> Spooler::ValidateState() { return work_->ValidateState(); }
 Result<void> Spooler::Run(const Clock& clock) { return work_->Run(clock); }
 void Spooler::Stop() { work_->Stop(); }
 void Spooler::Cancel() { work_->Cancel(); }

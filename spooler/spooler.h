@@ -2,8 +2,9 @@
 //
 // RunOnce(now) does one step and says when to come back:
 //
-//   pick the first due message nobody has locked -> lock it -> offer its FALSE recipients to the
-//   transports in order -> outcomes, report and queue change in one transaction -> unlocked
+//   pick the first due message nobody has locked -> lock it -> [preprocessors, second submit] ->
+//   offer its FALSE recipients to the transports in order -> outcomes, reports and queue change in
+//   one transaction -> [RemovePreprocessInfo, hooks, finish] -> unlocked
 //
 //   state of a recipient           what RunOnce does
 //   kPending, due                  offers it
@@ -14,7 +15,9 @@
 //
 // A transport that cannot be reached is left alone until its own back-off is over; messages that
 // need it wait in order, without an attempt of their own. A younger message overtakes only when
-// another transport can take it (C48).
+// another transport can take it (C48). Recipients go to the first transport whose UIDs match, else
+// whose address types do, in transport order, and on to the next match when that leaves them FALSE
+// (C66, C67). Transports log on when the Spooler is made and off when it is destroyed.
 //
 // Durability  Nothing of its own: a new Spooler after a crash goes on where the store says.
 // Threads     A Spooler: one worker thread, with a SpoolerSession of its own (two workers on one
@@ -27,15 +30,16 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/database.h"
 #include "engine/spooler_session.h"
+#include "spooler/outbound_message_hook.h"
 #include "spooler/retry_schedule.h"
 #include "spooler/spooler_event.h"
+#include "spooler/spooler_shared.h"
 #include "spooler/transport_provider.h"
 
 namespace bobbin {
@@ -48,23 +52,11 @@ struct SpoolerOptions {
   std::string reporting_host;                      // In reports and trace headers.
   std::size_t report_original_bytes_max = 50'000;  // Longer originals: headers only.
   std::chrono::seconds delay_report_after{std::chrono::hours(4)};  // Since submission.
-};
-
-// What workers of one process know together: which transports cannot be reached until when.
-class SpoolerShared {
- public:
-  Time UnavailableUntil(std::size_t transport) const;
-  void SetUnavailable(std::size_t transport, Time until, std::uint32_t failures);
-  std::uint32_t Failures(std::size_t transport) const;
-  void SetAvailable(std::size_t transport);
-
- private:
-  struct TransportState {
-    Time unavailable_until{};
-    std::uint32_t failures = 0;
-  };
-  mutable std::mutex mutex_;
-  std::vector<TransportState> transports_;
+  std::uint32_t preprocess_attempts_max = 8;
+  std::vector<std::shared_ptr<OutboundMessageHook>> outbound_hooks{};  // In their order.
+  // Whose Inbox receives what transports bring (StartMessage). None: nothing is fetched.
+  std::optional<StoreId> inbound_store{};
+  std::chrono::seconds poll_interval{10};
 };
 
 struct StepResult {
@@ -88,6 +80,14 @@ class Spooler {
   // Runs until Stop: RunOnce, then waits for the queue signal or the next due time.
   // Returns the error when the store has failed.
   Result<void> Run(const Clock& clock);
+
+  // MAPI: IXPLogon::FlushQueues with kFlushUpload, kFlushDownload. Ends the waiting of transports
+  // and messages, then sends and fetches until nothing is left or the transports clear their
+  // flush bits. Returns as RunOnce does.
+  StepResult FlushQueues(std::uint32_t flags, Time now);
+  // MAPI: IXPLogon::ValidateState of every transport.
+  //   kBusy  one of them is in a critical section; the others were asked
+  Result<void> ValidateState();
 
   // Lets the message in progress come to its end; Cancel makes its transport return soon.
   void Stop();

@@ -77,8 +77,8 @@ class CommandTransport final : public TransportProvider {
   std::string_view Name() const override { return "command"; }
   std::vector<std::string> AddressTypes() const override { return {"SMTP"}; }
   SubmitResult SubmitMessage(OutboundMessage& message) override;
-  EndResult EndMessage() override { return EndResult::kSent; }
-  void TransportNotify(TransportNotification notification) override {
+  void TransportNotify(TransportNotification notification,
+                       const NotificationData& /*data*/) override {
     if (notification == TransportNotification::kCancelMessage) eventfd_write(stop_.Get(), 1);
     if (notification == TransportNotification::kBeginOutbound) (void)TakeStop();
   }

@@ -11,8 +11,6 @@ class DiscardTransport final : public TransportProvider {
   std::string_view Name() const override { return "discard"; }
   std::vector<std::string> AddressTypes() const override { return {}; }
   SubmitResult SubmitMessage(OutboundMessage& message) override;
-  EndResult EndMessage() override { return EndResult::kSent; }
-  void TransportNotify(TransportNotification /*notification*/) override {}
 };
 
 }  // namespace bobbin

@@ -105,8 +105,8 @@ class DropDirectoryTransport final : public TransportProvider {
   std::string_view Name() const override { return "drop-directory"; }
   std::vector<std::string> AddressTypes() const override { return {"SMTP"}; }
   SubmitResult SubmitMessage(OutboundMessage& message) override;
-  EndResult EndMessage() override { return EndResult::kSent; }
-  void TransportNotify(TransportNotification notification) override {
+  void TransportNotify(TransportNotification notification,
+                       const NotificationData& /*data*/) override {
     if (notification == TransportNotification::kCancelMessage) cancelled_ = true;
     if (notification == TransportNotification::kBeginOutbound) cancelled_ = false;
   }

@@ -76,8 +76,8 @@ class SmtpTransport final : public TransportProvider {
   bool Relays() const override { return true; }  // libcurl has no way to pass NOTIFY on.
   std::vector<std::string> AddressTypes() const override { return {"SMTP"}; }
   SubmitResult SubmitMessage(OutboundMessage& message) override;
-  EndResult EndMessage() override { return EndResult::kSent; }
-  void TransportNotify(TransportNotification notification) override {
+  void TransportNotify(TransportNotification notification,
+                       const NotificationData& /*data*/) override {
     if (notification == TransportNotification::kCancelMessage) cancelled_ = true;
     if (notification == TransportNotification::kBeginOutbound) cancelled_ = false;
   }

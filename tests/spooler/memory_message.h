@@ -56,8 +56,12 @@ class MemoryMessage final : public OutboundMessage {
   Time SubmitTime() const override { return Time(std::chrono::seconds(1'700'000'000)); }
   const std::string& ReversePath() const override { return reverse_path_; }
   const std::vector<OutboundRecipient>& Recipients() const override { return recipients_; }
+  RecipientTable GetRecipientTable() const override { return {}; }
   std::uint64_t ContentBytes() const override { return bytes_; }
   ContentSource& Content() override { return content; }
+  bool BeginsDeferred() const override { return false; }
+  void SetReference(std::uint32_t /*reference*/) override {}
+  Result<void> SaveChanges() override { return {}; }
 
   Result<void> MarkInDoubt(std::span<const RecipientRowId> rows) override {
     if (on_mark) on_mark();

@@ -82,11 +82,10 @@ class ScriptedTransport final : public TransportProvider {
     }
     return step.result;
   }
-  EndResult EndMessage() override {
+  EndResult EndMessage(std::uint32_t /*reference*/) override {
     ++script_.end_messages;
     return EndResult::kSent;
   }
-  void TransportNotify(TransportNotification) override {}
 
  private:
   Script& script_;

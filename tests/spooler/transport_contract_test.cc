@@ -158,10 +158,10 @@ class TransportContract : public ::testing::TestWithParam<std::string> {
     if (name == "Command") rig_ = std::make_unique<CommandRig>();
     if (name == "Discard") rig_ = std::make_unique<DiscardRig>();
     transport_ = rig_->NewTransport();
-    transport_->TransportNotify(TransportNotification::kBeginOutbound);
+    transport_->TransportNotify(TransportNotification::kBeginOutbound, {});
   }
   void TearDown() override {
-    if (transport_) transport_->TransportNotify(TransportNotification::kEndOutbound);
+    if (transport_) transport_->TransportNotify(TransportNotification::kEndOutbound, {});
   }
 
   // Offers `message`; its recipients' outcomes are what was said of each, or none.
@@ -169,7 +169,7 @@ class TransportContract : public ::testing::TestWithParam<std::string> {
     const SubmitStatus status = transport_->SubmitMessage(message).status;
     if (status == SubmitStatus::kDone) {
       EXPECT_THAT(message.outcomes, SizeIs(message.Recipients().size()));
-      EXPECT_EQ(transport_->EndMessage(), EndResult::kSent);
+      EXPECT_EQ(transport_->EndMessage(0), EndResult::kSent);
     } else {
       EXPECT_THAT(message.outcomes, IsEmpty());
     }
@@ -250,7 +250,9 @@ TEST_P(TransportContract, CancellingEndsTheMessageAndNotTheNextOne) {
   cancelled.content.piece_bytes = 100;
   cancelled.content.on_next = [&] {
     if (std::exchange(told, true)) return;
-    std::thread([&] { transport_->TransportNotify(TransportNotification::kCancelMessage); }).join();
+    std::thread([&] {
+      transport_->TransportNotify(TransportNotification::kCancelMessage, {});
+    }).join();
   };
   const SubmitStatus status = Offer(cancelled);
   if (status != SubmitStatus::kDone) {

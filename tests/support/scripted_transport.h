@@ -49,8 +49,6 @@ class ScriptedTransport final : public TransportProvider {
     }
     return {};
   }
-  EndResult EndMessage() override { return EndResult::kSent; }
-  void TransportNotify(TransportNotification /*notification*/) override {}
 
  private:
   TransportScript& script_;

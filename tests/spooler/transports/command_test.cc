@@ -130,7 +130,7 @@ TEST(CommandTransport, CancellingEndsTheProgram) {
   const std::string started = (directory.Path() / "started").string();
   const auto cancel_once_started = [&](TransportProvider& transport) {
     EXPECT_TRUE(test::Eventually([&] { return !test::ReadFile(started).empty(); }));
-    transport.TransportNotify(TransportNotification::kCancelMessage);
+    transport.TransportNotify(TransportNotification::kCancelMessage, {});
   };
   {
     const auto transport = NewShell("echo x >" + started + "; sleep 600");

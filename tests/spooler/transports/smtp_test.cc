@@ -518,7 +518,7 @@ TEST(SmtpTransport, CancellingWhileTheServerIsSilentReturnsSoon) {
     MemoryMessage message("a@x.test", {"b@x.test"}, kMail);
     std::thread canceller([&] {
       EXPECT_TRUE(test::Eventually([&] { return server.CountLog("connected") > 0; }));
-      transport->TransportNotify(TransportNotification::kCancelMessage);
+      transport->TransportNotify(TransportNotification::kCancelMessage, {});
     });
     EXPECT_EQ(transport->SubmitMessage(message).status, SubmitStatus::kCancelled);
     canceller.join();
@@ -531,7 +531,7 @@ TEST(SmtpTransport, CancelledAfterTheDotIsInDoubt) {
   const SmtpTestServer server({"--reply", "dot=HANG"});
   const auto transport = ConnectTo(server);
   MemoryMessage message("a@x.test", {"b@x.test"}, kMail);
-  message.on_mark = [&] { transport->TransportNotify(TransportNotification::kCancelMessage); };
+  message.on_mark = [&] { transport->TransportNotify(TransportNotification::kCancelMessage, {}); };
   EXPECT_EQ(transport->SubmitMessage(message).status, SubmitStatus::kDone);
   EXPECT_EQ(message.Kind("b@x.test"), OutcomeKind::kInDoubt);
 }
