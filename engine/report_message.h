@@ -8,6 +8,7 @@
 // as it was at SubmitMessage (C109), or without it, rows of the report itself.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ struct ReportMessage {
   std::string recipient;  // Where it goes: an address. Empty: the store of the original.
   std::vector<ReportedRecipient> recipients;
   bool attach_original = false;  // Its body is shared with the original, not copied.
+  // When preprocessors have worked on the original: what they had found. Of the properties the
+  // original has now it keeps those that are here, with these values.
+  std::optional<PropertyList> original_properties{};
 };
 
 }  // namespace bobbin

@@ -39,7 +39,8 @@ RecipientTable RecipientsAtSubmit(const RecipientTable& stored,
 }
 
 // Marks of the submission and of the spooler go; what the client wrote stays.
-MessageRecord RecordAtSubmit(const MessageRecord& record, MessageId report) {
+MessageRecord RecordAtSubmit(const MessageRecord& record, MessageId report,
+                             const std::optional<PropertyList>& unprocessed) {
   MessageRecord copy = record;
   copy.folder = {};
   copy.embedded_in = report;
@@ -50,6 +51,15 @@ MessageRecord RecordAtSubmit(const MessageRecord& record, MessageId report) {
   copy.revision = 0;
   copy.properties.Erase(pr::kPreprocess);
   copy.properties.Erase(pr::kProviderSubmitTime);
+  if (!unprocessed) return copy;
+  for (const Property& property : record.properties) {
+    const Property* before = unprocessed->Find(property.tag);
+    if (before == nullptr) {
+      copy.properties.Erase(property.tag);
+    } else if (copy.properties.Find(property.tag) != nullptr) {
+      copy.properties.Set(*before);
+    }
+  }
   return copy;
 }
 
@@ -57,7 +67,7 @@ Result<void> AttachOriginal(RowWriter& rows, const ReportedMessage& original,
                             const DrawnReport& drawn, MessageRecord& report) {
   MessageId copy_id;
   ASSIGN_OR_RETURN(copy_id.value, DrawObjectIdIn(rows));
-  MessageRecord copy = RecordAtSubmit(original.record, drawn.id);
+  MessageRecord copy = RecordAtSubmit(original.record, drawn.id, drawn.report->original_properties);
   RETURN_IF_ERROR(CopyParts(rows, original.id, original.record, copy_id));
   ASSIGN_OR_RETURN(const RecipientTable stored, rows.Recipients(original.id));
   const RecipientTable shown = RecipientsAtSubmit(stored, drawn.report->recipients);

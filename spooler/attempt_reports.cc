@@ -96,6 +96,7 @@ ReportMessage MakeReport(ReportKind kind, const ReportedOriginal& original,
   report.recipient = ReportAddress(original.properties);
   if (report.recipient.empty()) report.recipient = original.reverse_path;
   report.attach_original = kind == ReportKind::kNonDelivery;
+  if (original.was_preprocessed) report.original_properties = original.properties;
   for (const ReportEntry& entry : entries) {
     report.recipients.push_back({entry.row.id, RecipientProperties(kind, entry, now)});
   }

@@ -31,6 +31,7 @@ struct ReportedOriginal {
   std::string reverse_path;
   Time submit_time{};
   std::function<Result<MessageBodyReader>()> open;  // Its content, or it rendered.
+  bool was_preprocessed = false;  // `properties` and the content are what they were before that.
 };
 
 // A recipient whose row the attempt has changed.

@@ -455,17 +455,27 @@ OutboundIdentity DeliveryAttempt::Identity() const {
   return {reverse_path_, context_.options.reporting_host};
 }
 
-// As it was at submit time: without what preprocessors have done to it.
-Result<MessageBodyReader> DeliveryAttempt::OpenOriginal() const {
-  if (!properties_.FlagOr(pr::kPreprocess, false)) return OpenOutboundContent(message_, Identity());
-  ASSIGN_OR_RETURN(Message undone, context_.session.OpenMessage(due_.entry_id));
-  RemovePreprocessing(context_, undone);
-  return OpenOutboundContent(undone, Identity());
+// The message as it was at submit time, for reports: without what preprocessors have done to it.
+// One that cannot be undone is reported as it is: false, as when there is nothing to undo.
+bool DeliveryAttempt::UndoForReports() {
+  if (unprocessed_ || !properties_.FlagOr(pr::kPreprocess, false)) return false;
+  Result<Message> undone = context_.session.OpenMessage(due_.entry_id);
+  if (!undone) return false;
+  RemovePreprocessing(context_, *undone);
+  Result<PropertyList> properties = undone->GetProps();
+  if (!properties) return false;
+  unprocessed_.emplace(Unprocessed{*std::move(undone), *std::move(properties)});
+  return true;
 }
 
 ReportedOriginal DeliveryAttempt::Original() const {
-  return {due_.entry_id, properties_, reverse_path_, submit_time_,
-          [this] { return OpenOriginal(); }};
+  const Message& message = unprocessed_ ? unprocessed_->message : message_;
+  return {due_.entry_id,
+          unprocessed_ ? unprocessed_->properties : properties_,
+          reverse_path_,
+          submit_time_,
+          [this, &message] { return OpenOutboundContent(message, Identity()); },
+          unprocessed_.has_value()};
 }
 
 Attempt DeliveryAttempt::MakeAttempt(bool settled_only) {
@@ -490,6 +500,8 @@ Attempt DeliveryAttempt::MakeAttempt(bool settled_only) {
   if (attempt.next_due == Time::max()) attempt.next_due = due_.due;
   if (soon_) attempt.next_due = std::max(attempt.next_due, *soon_);
   attempt.missing_sender = MissingSender(properties_, reverse_path_);
+  attempt.reports = MakeReports(Original(), attempted, context_.options, now_);
+  if (attempt.reports.empty() || !UndoForReports()) return attempt;
   attempt.reports = MakeReports(Original(), attempted, context_.options, now_);
   return attempt;
 }

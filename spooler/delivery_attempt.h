@@ -93,8 +93,13 @@ class DeliveryAttempt {
   bool NeedsPostProcessing() const;
   Result<FinishResult> CommitAndPostProcess();
   RecipientTable Rows() const;
-  Result<MessageBodyReader> OpenOriginal() const;
+  bool UndoForReports();
   ReportedOriginal Original() const;
+
+  struct Unprocessed {
+    Message message;  // Not to be saved.
+    PropertyList properties;
+  };
 
   WorkerContext context_;
   DueMessage due_;
@@ -105,6 +110,7 @@ class DeliveryAttempt {
   Time submit_time_{};
   std::vector<Recipient> recipients_;
   std::vector<bool> rests_;  // Per transport: not asked again in this attempt.
+  std::optional<Unprocessed> unprocessed_;
   std::optional<Attempt> attempt_;
   bool settled_is_stored_ = false;  // Post-processing is all that is left.
   bool cancelled_ = false;
