@@ -1,4 +1,4 @@
-// Statements C88 to C96: FinishMessage and the sent mail table of specification 4.8.
+// Statements C88 to C96 and C98: FinishMessage and the sent mail table of specification 4.8.
 #include <optional>
 
 #include "tests/conformance/conformance.h"
@@ -249,6 +249,22 @@ TEST_F(Conformance, C096_ACrashAtAnyWriteOfFinishMessageLeavesAllOrNothing) {
       EXPECT_GT(counts.after, 0);
     }
   }
+}
+
+// C98: A sent message can be opened MAPI_MODIFY again: where it stayed, and in the sent folder.
+// What is written there is saved.
+TEST_F(Conformance, C098_ASentMessageCanBeOpenedForWritingAgain) {
+  const EntryId sent = Store().EntryIdOf(Store().Folders().sent_items.value);
+  for (const Wishes& wishes : {Wishes{std::nullopt, false}, Wishes{sent, false}}) {
+    const EntryId id = Finish(Db(), Store(), wishes).id;
+    Message message = Must(Store().OpenMessage(id, kMapiModify));
+    EXPECT_EQ(Must(message.GetProp(pr::kAccessLevel)).number, 1);
+    ASSERT_TRUE(SetProp(message, Property::Bytes(pr::kSubject, "edited")));
+    Must(message.SaveChanges());
+    EXPECT_EQ(StoredProps(Db(), id).BytesOr(pr::kSubject, {}), "edited");
+    EXPECT_EQ(StoredFlags(Db(), id) & (kMsgFlagSubmit | kMsgFlagUnsent), 0U) << "still sent";
+  }
+  EXPECT_EQ(Findings(Db()), "");
 }
 
 }  // namespace
