@@ -14,6 +14,15 @@ bool IsList(const RecipientRow& row) {
   return UpperCase(row.AddressType()) == kPersonalListAddressType;
 }
 
+// What the sender asks of reports about the list, he asks of reports about its members.
+void InheritReportRequests(const RecipientRow& list, RecipientRow& member) {
+  for (const PropertyTag tag :
+       {pr::kOriginatorDeliveryReportRequested, pr::kOriginatorNonDeliveryReportRequested,
+        pr::kDelayReportRequested}) {
+    if (const Property* wish = list.properties.Find(tag)) member.properties.Set(*wish);
+  }
+}
+
 class Expansion {
  public:
   Expansion(RowReader& rows, std::uint32_t next_row) : rows_(rows), next_row_(next_row) {}
@@ -32,6 +41,7 @@ class Expansion {
     for (RecipientRow& member : members) {
       member.id = RecipientRowId{next_row_++};
       member.properties.Set(Property::Number(pr::kRecipientType, row.Type()));
+      InheritReportRequests(row, member);
       RETURN_IF_ERROR(Add(member, out));
     }
     return {};

@@ -1,7 +1,8 @@
 // MAPI: ExpandRecips (specification 4.10): what SubmitMessage does to the recipient table.
 //
 //   1. Personal distribution lists (address type MAPIPDL) give way to their members, lists inside
-//      lists too; members inherit the list's recipient type. A list inside itself counts once.
+//      lists too; members inherit the list's recipient type and the reports asked for. A list
+//      inside itself counts once.
 //   2. Display names a user has changed go back to PR_ORIGINAL_DISPLAY_NAME; one-off recipients are
 //      completed (display name, address type in upper case, search key).
 //   3. Duplicates by search key go; To before Cc before Bcc, the first row stays. Resend rows

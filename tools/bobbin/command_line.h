@@ -51,6 +51,7 @@ void AddSubmitCommand(CLI::App& app, CommandLine& line);
 void AddQueueCommands(CLI::App& app, CommandLine& line);      // queue list, queue show
 void AddQueueStepCommands(CLI::App& app, CommandLine& line);  // abort, hold, release, retry
 void AddMessageCommands(CLI::App& app, CommandLine& line);    // message show, props, export
+void AddListCommands(CLI::App& app, CommandLine& line);       // list create, add, show, ...
 void AddImportCommand(CLI::App& app, CommandLine& line);
 void AddStatCommand(CLI::App& app, CommandLine& line);
 void AddCheckCommand(CLI::App& app, CommandLine& line);

@@ -62,6 +62,12 @@ Result<std::vector<std::string>> ParseRecipients(const std::string& text) {
   return addresses;
 }
 
+std::optional<std::string> ListNameOf(std::string_view text) {
+  if (text.substr(0, kListPrefix.size()) != kListPrefix) return std::nullopt;
+  if (text.find(';') != std::string_view::npos) return std::nullopt;
+  return std::string(text.substr(kListPrefix.size()));
+}
+
 Result<std::string> ParseSender(const std::string& text) {
   if (text.empty() || text == "<>") return std::string();
   ASSIGN_OR_RETURN(std::vector<std::string> addresses, ParseRecipients(text));

@@ -4,6 +4,7 @@
 //         kCallFailed        the system does not know who runs this, or what it is called
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,11 @@ Result<std::vector<std::string>> ParseRecipients(const std::string& text);
 
 // As for one address; "" and "<>" are the null reverse-path (empty).
 Result<std::string> ParseSender(const std::string& text);
+
+// "list:NAME" names a distribution list (engine/address_book.h): its name. Nothing for any other
+// text; with a ';', which no name has, it is a group of addresses as mail headers have them.
+inline constexpr std::string_view kListPrefix = "list:";
+std::optional<std::string> ListNameOf(std::string_view text);
 
 // An address out of a header: checked, and given this host's domain when it has none.
 Result<std::string> CompleteAddress(std::string_view address);

@@ -42,6 +42,7 @@ int Run(int argc, char** argv) {
   AddQueueCommands(app, line);
   AddQueueStepCommands(app, line);
   AddMessageCommands(app, line);
+  AddListCommands(app, line);
   AddImportCommand(app, line);
   AddStatCommand(app, line);
   AddCheckCommand(app, line);

@@ -48,6 +48,9 @@ class Submission {
     ASSIGN_OR_COMPLAIN(Database database, "open the database", OpenDatabase(line_));
     ASSIGN_OR_COMPLAIN(MessageStore store, "open store " + request_.store,
                        database.OpenOrCreateMessageStore(request_.store));
+    if (const ExitCode code = CheckLists(database.GetAddressBook()); code != ExitCode::kOk) {
+      return code;
+    }
     if (const ExitCode code = ReadStart(); code != ExitCode::kOk) return code;
     if (const ExitCode code = ReadHeaderSection(); code != ExitCode::kOk) return code;
     return Store(store);
@@ -66,6 +69,11 @@ class Submission {
     envelope_.reverse_path = *sender;
     if (const ExitCode code = ReadNotification(); code != ExitCode::kOk) return code;
     for (const std::string& text : request_.recipients) {
+      const auto list = request_.as_sendmail ? std::nullopt : ListNameOf(text);
+      if (list) {
+        lists_.push_back(*list);
+        continue;
+      }
       const Result<std::vector<std::string>> addresses = ParseRecipients(text);
       if (!addresses) {
         return Complain(ExitCode::kUsage, "recipient " + text, addresses.error().detail,
@@ -73,7 +81,9 @@ class Submission {
       }
       envelope_.recipients.insert(envelope_.recipients.end(), addresses->begin(), addresses->end());
     }
-    if (envelope_.recipients.empty() && !request_.recipients_from_header) return NoRecipients();
+    if (envelope_.recipients.empty() && lists_.empty() && !request_.recipients_from_header) {
+      return NoRecipients();
+    }
     return ExitCode::kOk;
   }
 
@@ -102,6 +112,30 @@ class Submission {
       envelope_.notification.envelope_id = *std::move(id);
     }
     return ExitCode::kOk;
+  }
+
+  // Before the message is read: the list may be misspelt.
+  ExitCode CheckLists(const AddressBook& book) const {
+    for (const std::string& name : lists_) {
+      const Result<DistributionListInfo> list = book.GetList(name);
+      if (list) continue;
+      const Error& error = list.error();
+      return Complain(ExitCodeOf(error.code), fmt::format("recipient {}{}", kListPrefix, name),
+                      std::string(ErrorName(error.code)) + ": " + error.detail,
+                      "nothing was queued; `bobbin list show` names the lists");
+    }
+    return ExitCode::kOk;
+  }
+
+  // SubmitMessage puts the members in their place.
+  Result<void> AddLists(Message& message) const {
+    if (lists_.empty()) return {};
+    RecipientTable rows;
+    for (const std::string& name : lists_) {
+      rows.push_back(MakeListRecipient(name, kRecipientBcc));
+      SetNotification(RecipientNotification{notify_, {}}, rows.back().properties);
+    }
+    return message.ModifyRecipients(kModifyRecipientsAdd, std::move(rows));
   }
 
   static ExitCode NoRecipients() {
@@ -169,7 +203,7 @@ class Submission {
       }
       envelope_.recipients.push_back(*address);
     }
-    return envelope_.recipients.empty() ? NoRecipients() : ExitCode::kOk;
+    return envelope_.recipients.empty() && lists_.empty() ? NoRecipients() : ExitCode::kOk;
   }
 
   // The fields that programs leave to sendmail, with the line ends of the message.
@@ -238,6 +272,7 @@ class Submission {
     options.delete_after_submit = !request_.keep;
     COMPLAIN_IF_ERROR(
         what, FillInternetSubmission(message, envelope_, summary_, std::move(content), options));
+    COMPLAIN_IF_ERROR(what, AddLists(message));
     if (!request_.full_name.empty()) {
       const Property name = Property::Bytes(pr::kSenderName, request_.full_name);
       COMPLAIN_IF_ERROR(what, message.SetProps({&name, 1}));
@@ -267,6 +302,7 @@ class Submission {
   MessageInput input_;
   Time now_;
   Envelope envelope_;
+  std::vector<std::string> lists_;       // Recipients, too.
   std::optional<NotifyRequest> notify_;  // The same for every recipient.
   HeaderSummary summary_;
   std::string start_;  // At least the header section, or all ReadHeaders looks at.

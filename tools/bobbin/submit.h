@@ -18,7 +18,7 @@ namespace bobbin::cli {
 inline constexpr const char* kDefaultStore = "outgoing";
 
 struct SubmitRequest {
-  std::vector<std::string> recipients;  // As typed: addresses, "Name <address>", comma lists.
+  std::vector<std::string> recipients;  // As typed: addresses, "Name <address>", list:NAME.
   bool recipients_from_header = false;  // -t: To, Cc and Bcc too.
   bool sender_given = false;
   std::string sender;     // Empty or "<>", when given: the null reverse-path.
