@@ -263,6 +263,16 @@ Result<Message> Database::OpenMessageForOperator(MessageId id) const {
   return Message(std::move(object));
 }
 
+Result<bool> Database::MayHaveExisted(MessageId id) const {
+  bool drawn = false;
+  RETURN_IF_ERROR(state_->View([&](RowReader& rows) -> Result<void> {
+    ASSIGN_OR_RETURN(const CountersRecord counters, rows.Counters());
+    drawn = id.value != 0 && id.value < counters.next_object;
+    return {};
+  }));
+  return drawn;
+}
+
 Result<void> Database::AbortSubmit(MessageId id) {
   return AbortSubmitIn(*state_, id, std::nullopt);
 }

@@ -96,6 +96,9 @@ class Database {
   // Whatever store it is in, for operators' tools: read-only, also while it is locked.
   //   kNotFound
   Result<Message> OpenMessageForOperator(MessageId id) const;
+  // Whether a message of that identifier can ever have been stored: identifiers ascend and are
+  // never used twice, so below a mark any may have been, and above it none.
+  Result<bool> MayHaveExisted(MessageId id) const;
   // As MessageStore::AbortSubmit, found by its id alone.
   Result<void> AbortSubmit(MessageId id);
 

@@ -204,6 +204,34 @@ TEST_F(SubmitTest, MailGoingInCirclesIsRefused) {
   ExpectNothingQueued();
 }
 
+TEST_F(SubmitTest, AScheduledMessageWaitsInTheQueueUntilItsTime) {
+  const auto submit = [this](const std::string& time) {
+    const Ended run = Bobbin({"submit", "--json", "--send-at", time, "b@x.test"}, File(kMessage));
+    EXPECT_EQ(run.exit_code, 0) << run.err;
+    return ParseLines(run.out).at(0);
+  };
+  const auto at = submit("2199-12-31T23:30:00+01:00");
+  ASSERT_THAT(at, HasTheFieldsOf("submit"));
+  EXPECT_EQ(at["send_at"], "2199-12-31T22:30:00.000Z");
+  const auto shown = ShowJson(at["queue_id"]);
+  EXPECT_EQ(shown["state"], "waiting");
+  EXPECT_EQ(shown["due"], at["send_at"]);
+
+  const auto later = submit("+2h");
+  EXPECT_EQ(ShowJson(later["queue_id"])["due"], later["send_at"]);
+  EXPECT_EQ(ShowJson(later["queue_id"])["state"], "waiting");
+  EXPECT_EQ(ShowJson(submit("2001-01-01T00:00:00Z")["queue_id"])["state"], "due");
+}
+
+TEST_F(SubmitTest, ATimeThatIsNoneQueuesNothing) {
+  for (const char* time : {"tomorrow", "2026-01-31T12:00:00", "+2", "2201-01-01T00:00:00Z"}) {
+    const Ended run = Bobbin({"submit", "--send-at", time, "b@x.test"}, File(kMessage));
+    EXPECT_EQ(run.exit_code, 64) << time;
+    EXPECT_THAT(run.err, HasSubstr("nothing was queued"));
+  }
+  ExpectNothingQueued();
+}
+
 TEST_F(SubmitTest, TheDeliveredMessageIsKeptOnlyWhenAskedFor) {
   const auto delete_after_submit = [this](const std::string& queue_id) {
     const auto shown = ParseLines(Bobbin({"message", "show", "--json", queue_id}).out);

@@ -14,7 +14,7 @@ namespace bobbin::cli {
 
 enum class ExitCode : int {
   kOk = 0,
-  kFindings = 1,      // `bobbin check` found damage.
+  kFindings = 1,      // `check` found damage; `abort` was not in time for every recipient.
   kUsage = 64,        // The command line is wrong, or names no recipient.
   kDataError = 65,    // The message is wrong: too big, an unusable address in its header.
   kNoInput = 66,      // No such database, store or message, or not in the queue.

@@ -1,52 +1,86 @@
 // bobbin abort, hold, release, retry: operators' steps on queued messages, one id after the other.
+// abort also says whether it came in time (tools/bobbin/undo.h).
 //
 // Every id is answered, whatever became of those before it; the exit code is that of the first
 // failure.
 #include <fmt/core.h>
 
 #include <memory>
+#include <optional>
 
 #include "tools/bobbin/command_line.h"
 #include "tools/bobbin/display_text.h"
+#include "tools/bobbin/undo.h"
 
 namespace bobbin::cli {
 namespace {
 
+// What became of one message. An outcome is what `abort` alone has; where the step succeeded, it
+// still may not be what was wanted.
+struct Answer {
+  Result<void> result;
+  std::string done;  // What the message is afterwards.
+  std::optional<UndoOutcome> outcome{};
+};
+
 struct QueueStep {
   std::string name;
   std::string description;
-  std::string done;  // What the message is afterwards.
-  Result<void> (*apply)(Database& database, MessageId id);
+  Answer (*apply)(Database& database, MessageId id);
 };
 
-Result<void> Abort(Database& database, MessageId id) { return database.AbortSubmit(id); }
-Result<void> Hold(Database& database, MessageId id) { return database.GetOutgoingQueue().Hold(id); }
-Result<void> Release(Database& database, MessageId id) {
-  return database.GetOutgoingQueue().Release(id);
+Answer Abort(Database& database, MessageId id) {
+  Undo undo = UndoSubmission(database, id);
+  std::string done = undo.detail;
+  if (undo.outcome) done = std::string(ToString(*undo.outcome)) + ": " + done;
+  return {std::move(undo.aborted), std::move(done), undo.outcome};
 }
-Result<void> Retry(Database& database, MessageId id) {
-  return database.GetOutgoingQueue().Retry(id);
+Answer Hold(Database& database, MessageId id) {
+  return {database.GetOutgoingQueue().Hold(id), "held"};
+}
+Answer Release(Database& database, MessageId id) {
+  return {database.GetOutgoingQueue().Release(id), "released"};
+}
+Answer Retry(Database& database, MessageId id) {
+  return {database.GetOutgoingQueue().Retry(id), "due now"};
 }
 
 // `queue_id` as it was typed becomes what the queue calls it.
-Result<void> Apply(const QueueStep& step, Database& database, std::string& queue_id) {
-  ASSIGN_OR_RETURN(const MessageId id, ParseMessageId(queue_id));
-  queue_id = ToQueueId(id);
-  return step.apply(database, id);
+Answer Apply(const QueueStep& step, Database& database, std::string& queue_id) {
+  const Result<MessageId> id = ParseMessageId(queue_id);
+  if (!id) return {tl::unexpected<Error>(id.error()), {}};
+  queue_id = ToQueueId(*id);
+  return step.apply(database, *id);
+}
+
+bool IsAsWanted(const Answer& answer) {
+  return answer.result && (!answer.outcome || *answer.outcome == UndoOutcome::kCancelled);
 }
 
 void PrintAnswer(Output& output, const QueueStep& step, const std::string& queue_id,
-                 const Result<void>& result) {
+                 const Answer& answer) {
+  const Result<void>& result = answer.result;
   if (output.Format() == OutputFormat::kJson) {
-    Json answer{{"queue_id", queue_id}, {"command", step.name}, {"ok", result.has_value()}};
-    answer["error"] = result ? Json() : Json(ErrorName(result.error().code));
-    answer["detail"] = result ? Json() : Json(result.error().detail);
-    output.PrintJson(answer);
-  } else if (result && output.Format() == OutputFormat::kIds) {
-    output.Line(queue_id);
-  } else if (result) {
-    output.Line(fmt::format("{}  {}", queue_id, step.done));
+    Json object{{"queue_id", queue_id}, {"command", step.name}, {"ok", result.has_value()}};
+    object["error"] = result ? Json() : Json(ErrorName(result.error().code));
+    object["detail"] = !result          ? Json(result.error().detail)
+                       : answer.outcome ? Json(answer.done)
+                                        : Json();
+    object["outcome"] = answer.outcome ? Json(ToString(*answer.outcome)) : Json();
+    output.PrintJson(object);
+  } else if (output.Format() == OutputFormat::kIds) {
+    if (IsAsWanted(answer)) output.Line(queue_id);
+  } else if (result || answer.outcome) {
+    output.Line(fmt::format("{}  {}", queue_id, answer.done));
   }
+}
+
+// The complaint about what is not as it was wanted, and its exit code.
+ExitCode Judge(const QueueStep& step, const std::string& queue_id, const Answer& answer) {
+  const std::string what = step.name + " " + queue_id;
+  if (!answer.result) return Complain(what, answer.result.error());
+  if (IsAsWanted(answer)) return ExitCode::kOk;
+  return Complain(ExitCode::kFindings, what, answer.done, "it is out of the queue");
 }
 
 ExitCode RunQueueStep(const CommandLine& line, const QueueStep& step,
@@ -55,10 +89,9 @@ ExitCode RunQueueStep(const CommandLine& line, const QueueStep& step,
   Output output(line.Format());
   ExitCode first_failure = ExitCode::kOk;
   for (std::string queue_id : queue_ids) {
-    const Result<void> result = Apply(step, database, queue_id);
-    PrintAnswer(output, step, queue_id, result);
-    if (result) continue;
-    const ExitCode code = Complain(step.name + " " + queue_id, result.error());
+    const Answer answer = Apply(step, database, queue_id);
+    PrintAnswer(output, step, queue_id, answer);
+    const ExitCode code = Judge(step, queue_id, answer);
     if (first_failure == ExitCode::kOk) first_failure = code;
   }
   const ExitCode written = output.Finish();
@@ -69,14 +102,13 @@ ExitCode RunQueueStep(const CommandLine& line, const QueueStep& step,
 
 void AddQueueStepCommands(CLI::App& app, CommandLine& line) {
   const std::vector<QueueStep> steps{
-      {"abort", "Take messages out of the queue; they become drafts again",
-       "out of the queue, a draft again", Abort},
+      {"abort", "Take messages out of the queue, and say whether that was in time", Abort},
       {"hold",
        "Keep messages in the queue until they are released; does not stop an attempt "
        "that is under way",
-       "held", Hold},
-      {"release", "End a hold", "released", Release},
-      {"retry", "Make messages due now, whatever their schedule; ends a hold", "due now", Retry},
+       Hold},
+      {"release", "End a hold", Release},
+      {"retry", "Make messages due now, whatever their schedule; ends a hold", Retry},
   };
   for (const QueueStep& step : steps) {
     CLI::App* command = AddCommand(app, line, step.name, step.description);

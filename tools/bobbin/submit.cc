@@ -12,6 +12,8 @@
 #include "tools/bobbin/address_list.h"
 #include "tools/bobbin/local_address.h"
 #include "tools/bobbin/message_input.h"
+#include "tools/bobbin/queue_view.h"
+#include "tools/bobbin/send_time.h"
 
 namespace bobbin::cli {
 namespace {
@@ -88,6 +90,14 @@ class Submission {
   }
 
   ExitCode ReadNotification() {
+    if (!request_.send_at.empty()) {
+      const Result<Time> time = ParseSendTime(request_.send_at, now_);
+      if (!time) {
+        return Complain(ExitCode::kUsage, "--send-at " + request_.send_at, time.error().detail,
+                        kNothingQueued);
+      }
+      send_at_ = *time;
+    }
     if (!request_.notify.empty()) {
       notify_ = ParseNotify(request_.notify);
       if (!notify_) {
@@ -270,6 +280,7 @@ class Submission {
     }
     SubmissionOptions options;
     options.delete_after_submit = !request_.keep;
+    options.deferred_send_time = send_at_;
     COMPLAIN_IF_ERROR(
         what, FillInternetSubmission(message, envelope_, summary_, std::move(content), options));
     COMPLAIN_IF_ERROR(what, AddLists(message));
@@ -288,7 +299,9 @@ class Submission {
     if (request_.quiet) return;
     Output output(line_.Format());
     if (line_.json) {
-      output.PrintJson({{"queue_id", queue_id}, {"entry_id", entry_id.ToHex()}});
+      output.PrintJson({{"queue_id", queue_id},
+                        {"entry_id", entry_id.ToHex()},
+                        {"send_at", send_at_ ? TimeJson(*send_at_) : Json()}});
     } else {
       output.Line(queue_id);
     }
@@ -302,6 +315,7 @@ class Submission {
   MessageInput input_;
   Time now_;
   Envelope envelope_;
+  std::optional<Time> send_at_;
   std::vector<std::string> lists_;       // Recipients, too.
   std::optional<NotifyRequest> notify_;  // The same for every recipient.
   HeaderSummary summary_;

@@ -27,6 +27,7 @@ struct SubmitRequest {
   std::string notify;            // -N: "never", or some of "success,failure,delay".
   std::string returned_content;  // -R: "full" or "hdrs".
   std::string envelope_id;       // -V, xtext.
+  std::string send_at;           // As ParseSendTime reads it; empty: now.
   bool keep = false;             // Goes to Sent Items, else it is deleted when delivered.
   bool dot_ends = false;
   bool as_sendmail = false;  // Adds what is missing in the header; prints nothing.

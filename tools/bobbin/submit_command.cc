@@ -40,6 +40,8 @@ void AddSubmitCommand(CLI::App& app, CommandLine& line) {
   command->add_option("-R", request->returned_content,
                       "Of the message, return with a report: full or hdrs");
   command->add_option("-V", request->envelope_id, "Envelope id, which reports repeat");
+  command->add_option("--send-at", request->send_at,
+                      "Not before this time: 2026-01-31T12:00:00Z, or +2h, +30m, +1d");
   command->add_flag("--keep", request->keep, "Keep it in Sent Items when it is delivered");
   command->add_flag("-q,--quiet", request->quiet, "Do not print the queue id");
   AddJsonOption(*command, line);
