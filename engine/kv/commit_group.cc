@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <condition_variable>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -64,7 +65,12 @@ class WatchedTransaction final : public WriteTransaction {
     return Watch(backend_.Erase(table, key));
   }
 
-  void StartClosure() { closure_wrote_ = false; }
+  void StartClosure() {
+    closure_wrote_ = false;
+    notes_before_ = Notes().size();
+  }
+  // For a closure that was refused before it wrote anything: the others go on.
+  void ForgetClosure() { TruncateNotes(notes_before_); }
   bool ClosureWrote() const { return closure_wrote_; }
   bool Wrote() const { return wrote_; }
   std::size_t PutBytes() const { return bytes_; }
@@ -93,6 +99,7 @@ class WatchedTransaction final : public WriteTransaction {
   bool closure_wrote_ = false;
   bool wrote_ = false;
   std::size_t bytes_ = 0;
+  std::size_t notes_before_ = 0;
   std::optional<Error> broken_;
 };
 
@@ -137,6 +144,11 @@ class CommitGroup::State {
       wake = std::exchange(asleep_, false);
     }
     if (wake) wake_.notify_one();
+  }
+
+  void Listen(std::shared_ptr<CommitListener> listener) {
+    const std::lock_guard lock(mutex_);
+    listener_.swap(listener);
   }
 
   CommitCounts Counts() const { return {commits_.load(), closures_.load()}; }
@@ -230,6 +242,7 @@ class CommitGroup::State {
         request.result = tl::unexpected<Error>(*transaction.Broken());
       }
       if (transaction.Broken() || (!request.result && transaction.ClosureWrote())) return i;
+      if (!request.result) transaction.ForgetClosure();
     }
   }
 
@@ -238,6 +251,9 @@ class CommitGroup::State {
       backend_.Abort();
       return Answer(batch);
     }
+    const std::shared_ptr<CommitListener> listener = Listener();
+    const std::uint64_t sequence = transaction.Sequence();  // The backend's is gone afterwards.
+    if (listener) listener->Committing(sequence, transaction.Notes());
     if (Result<void> committed = Commit(); !committed) {
       const Error error = std::move(committed).error();
       Poison(error);
@@ -248,7 +264,13 @@ class CommitGroup::State {
     }
     commits_.fetch_add(1, std::memory_order_relaxed);
     closures_.fetch_add(batch.size(), std::memory_order_relaxed);
+    if (listener) listener->Committed(sequence, transaction.Notes());
     Answer(batch);
+  }
+
+  std::shared_ptr<CommitListener> Listener() {
+    const std::lock_guard lock(mutex_);
+    return listener_;
   }
 
   void Poison(const Error& error) {
@@ -299,6 +321,7 @@ class CommitGroup::State {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Request> arrived_;
+  std::shared_ptr<CommitListener> listener_;
   bool asleep_ = false;
   bool stopping_ = false;
 
@@ -337,6 +360,10 @@ void CommitGroup::UpdateAsync(UpdateFunction write, Completion done, SpaceUse sp
     return;
   }
   state_->Add(std::move(write), std::move(done), space);
+}
+
+void CommitGroup::Listen(std::shared_ptr<CommitListener> listener) {
+  if (!state_->InForkedChild()) state_->Listen(std::move(listener));
 }
 
 Result<void> CommitGroup::RunView(const ReadFunction& read, ReadTransaction& transaction) const {

@@ -32,6 +32,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 #include "engine/kv/commit_fault.h"
@@ -86,6 +87,9 @@ class CommitGroup {
   CommitOutcome Update(const UpdateFunction& write, SpaceUse space);
   void UpdateAsync(UpdateFunction write, Completion done, SpaceUse space);
 
+  // As kv::Engine's.
+  void Listen(std::shared_ptr<CommitListener> listener);
+
   // Comes before every View. The error is what every call gets from now on: an
   // earlier outcome was unknown, or this is a forked child. Stops nested use, too.
   Result<void> CheckMayView() const;
@@ -113,6 +117,9 @@ class GroupedEngine : public Engine {
   }
   void UpdateAsync(UpdateFunction write, Completion done, SpaceUse space) override {
     group().UpdateAsync(std::move(write), std::move(done), space);
+  }
+  void Listen(std::shared_ptr<CommitListener> listener) override {
+    group().Listen(std::move(listener));
   }
   virtual CommitGroup& group() const = 0;  // NOLINT(readability-identifier-naming)
 };

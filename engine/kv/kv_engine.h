@@ -19,6 +19,10 @@
 //   Isolation   A closure sees the writes of every update that was answered
 //               before it, and none of an unfinished one. A closure that returns
 //               an error leaves no trace and costs its neighbours nothing.
+//   Notes       What a closure notes goes with its writes: the commit listener is
+//               given the notes of a whole transaction, in the order of its
+//               closures, and none of a closure that was refused. (A distributed
+//               engine sends them as its own kind of notification.)
 //   Sizes       Keys 1..511 bytes, values 0..65,520 bytes. What one closure
 //               writes should stay below 8 MiB (kTransactionBytesMax).
 //   Lifetime    Bytes handed out belong to the engine. They are valid until the
@@ -40,7 +44,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
@@ -89,6 +95,30 @@ class WriteTransaction : public ReadTransaction {
  public:
   virtual Result<void> Put(TableId table, Bytes key, Bytes value) = 0;
   virtual Result<void> Erase(TableId table, Bytes key) = 0;  // Absent: succeeds.
+
+  // Bytes for the commit listener; the engine does not read them.
+  void Note(Bytes note) { notes_.append(note); }
+  Bytes Notes() const { return notes_; }
+  void TruncateNotes(std::size_t bytes) { notes_.resize(bytes); }
+
+ private:
+  std::string notes_;
+};
+
+// Learns of the transactions that an engine commits. Called on the engine's commit thread, in the
+// order of the transactions, and must not block.
+class CommitListener {
+ public:
+  virtual ~CommitListener() = default;
+
+  // Before transaction `sequence` is committed, while no other transaction of any process can be:
+  // so what is told here is told in the order of the commits. The transaction may still fail, or
+  // its process be killed; then another one will have the same `sequence`.
+  virtual void Committing(std::uint64_t sequence, Bytes notes) = 0;
+
+  // After it has been committed, before its updates are answered. Not called when the outcome is
+  // unknown.
+  virtual void Committed(std::uint64_t sequence, Bytes notes) = 0;
 };
 
 struct Committed {};
@@ -148,6 +178,9 @@ class Engine {
   // engine first answers everything that is under way.
   virtual void UpdateAsync(UpdateFunction write, Completion done,
                            SpaceUse space = SpaceUse::kNormal) = 0;
+
+  // Takes the place of an earlier listener, from the next transaction on. Null: nobody listens.
+  virtual void Listen(std::shared_ptr<CommitListener> listener) = 0;
 };
 
 }  // namespace bobbin::kv

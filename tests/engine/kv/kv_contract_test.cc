@@ -515,6 +515,79 @@ TEST_P(KvContractDeathTest, WaitingForTheEngineInsideACompletionStopsTheProcess)
                "check failed");
 }
 
+// Remembers what it hears; the engine's thread is idle when the test looks.
+class Heard : public CommitListener {
+ public:
+  void Committing(std::uint64_t sequence, Bytes notes) override {
+    committing.emplace_back(sequence, notes);
+  }
+  void Committed(std::uint64_t sequence, Bytes notes) override {
+    committed.emplace_back(sequence, notes);
+  }
+  using Transactions = std::vector<std::pair<std::uint64_t, std::string>>;
+  Transactions committing;
+  Transactions committed;
+};
+
+UpdateFunction PutAndNote(const std::string& key, const std::string& note, bool fail = false) {
+  return [=](WriteTransaction& transaction) -> Result<void> {
+    RETURN_IF_ERROR(transaction.Put(kQueue, key, ""));
+    transaction.Note(note);
+    if (fail) return Fail(ErrorCode::kNotFound, "refused after it wrote");
+    return {};
+  };
+}
+
+// Of a transaction: one closure that is good, one refused before it wrote, one refused after (so
+// that the others run again), one more that is good.
+TEST_P(KvContract, AListenerHearsTheNotesOfWhatIsCommittedInItsOrder) {
+  const auto heard = std::make_shared<Heard>();
+  engine_->Listen(heard);
+  Holder holder(*engine_);
+  std::vector<std::future<CommitOutcome>> answers;
+  answers.push_back(UpdateLater(PutAndNote("a", "first ")));
+  answers.push_back(UpdateLater([](WriteTransaction& transaction) -> Result<void> {
+    transaction.Note("refused ");
+    return Fail(ErrorCode::kNotFound, "before it wrote");
+  }));
+  answers.push_back(UpdateLater(PutAndNote("b", "second ")));
+  answers.push_back(UpdateLater(PutAndNote("c", "rolled back ", true)));
+  answers.push_back(UpdateLater(PutAndNote("d", "third ")));
+  holder.Release();
+  std::vector<bool> good;
+  for (auto& answer : answers) good.push_back(answer.get().IsCommitted());
+  EXPECT_THAT(good, ElementsAre(true, false, true, false, true));
+  const std::uint64_t last = SequenceSeen();
+  const Heard::Transactions told{{last - 1, "first second "}, {last, "third "}};
+  EXPECT_EQ(heard->committing, told);
+  EXPECT_EQ(heard->committed, told);
+}
+
+TEST_P(KvContract, AListenerHearsOfAFailedCommitOnlyBeforeIt) {
+  const auto heard = std::make_shared<Heard>();
+  engine_->Listen(heard);
+  ASSERT_TRUE(engine_->Update(PutAndNote("a", "kept")).IsCommitted());
+  const std::uint64_t last = SequenceSeen();
+  FailCommitForTesting(*engine_, 1, CommitFault::kNothingCommitted);
+  EXPECT_TRUE(engine_->Update(PutAndNote("b", "lost")).IsUnknown());
+  EXPECT_EQ(heard->committing, (Heard::Transactions{{last, "kept"}, {last + 1, "lost"}}));
+  EXPECT_EQ(heard->committed, (Heard::Transactions{{last, "kept"}}));
+}
+
+TEST_P(KvContract, TheListenerThatCameLastIsTheOneThatHears) {
+  const auto before = std::make_shared<Heard>();
+  const auto after = std::make_shared<Heard>();
+  engine_->Listen(before);
+  engine_->Listen(after);
+  ASSERT_TRUE(engine_->Update(PutRow("a", "")).IsCommitted());
+  ASSERT_TRUE(engine_->Update([](WriteTransaction&) { return Result<void>(); }).IsCommitted());
+  EXPECT_THAT(before->committing, IsEmpty());
+  EXPECT_THAT(after->committed, SizeIs(1)) << "what wrote nothing is no transaction";
+  engine_->Listen(nullptr);
+  PutNow("b", "");
+  EXPECT_THAT(after->committed, SizeIs(1));
+}
+
 std::string KindName(const ::testing::TestParamInfo<Kind>& kind) {
   return kind.param == Kind::kLmdb ? "Lmdb" : "Memory";
 }
