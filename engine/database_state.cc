@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/check.h"
+#include "engine/commit_announcer.h"
 
 namespace bobbin {
 namespace {
@@ -15,29 +16,18 @@ namespace {
 // the very completion, and an engine cannot end the thread it is on.
 thread_local bool in_completion = false;
 
+// `write`, with what it noted handed on for the listener below.
+Result<void> WriteAndNote(const RecordCodec& codec, const DatabaseState::Write& write,
+                          kv::WriteTransaction& transaction) {
+  RowWriter rows(codec, transaction);
+  RETURN_IF_ERROR(write(rows));
+  const std::vector<Change>& changes = rows.Changes();
+  transaction.Note(
+      {reinterpret_cast<const char*>(changes.data()), changes.size() * sizeof(Change)});
+  return {};
+}
+
 }  // namespace
-
-std::shared_ptr<void> QueueEventHub::Add(QueueSink sink) {
-  auto registration = std::make_shared<QueueSink>(std::move(sink));
-  const std::lock_guard lock(mutex_);
-  sinks_.push_back(registration);
-  return registration;
-}
-
-void QueueEventHub::Publish(const std::vector<QueueEvent>& events) {
-  if (events.empty()) return;
-  std::vector<std::shared_ptr<QueueSink>> sinks;
-  {
-    const std::lock_guard lock(mutex_);
-    std::erase_if(sinks_, [](const auto& sink) { return sink.expired(); });
-    for (const auto& sink : sinks_) {
-      if (auto live = sink.lock()) sinks.push_back(std::move(live));
-    }
-  }
-  for (const auto& sink : sinks) {
-    for (const QueueEvent& event : events) (*sink)(event);
-  }
-}
 
 DatabaseState::DatabaseState(const DatabaseId& database_id, const RecordKey& record_key,
                              std::shared_ptr<kv::Engine> kv_engine, VolatileState volatile_parts,
@@ -46,7 +36,9 @@ DatabaseState::DatabaseState(const DatabaseId& database_id, const RecordKey& rec
       codec(record_key),
       shared(std::move(volatile_parts)),
       clock(given_clock != nullptr ? given_clock : &system_clock),
-      engine_(std::move(kv_engine)) {}
+      engine_(std::move(kv_engine)) {
+  engine_->Listen(std::make_shared<CommitAnnouncer>(shared));
+}
 
 DatabaseState::~DatabaseState() {
   if (operation_session_.value != 0) shared.locks->CloseSession(operation_session_);
@@ -68,8 +60,7 @@ Result<void> DatabaseState::Update(const Write& write, kv::SpaceUse space) {
   return engine_
       ->Update(
           [&](kv::WriteTransaction& transaction) {
-            RowWriter rows(codec, transaction);
-            return write(rows);
+            return WriteAndNote(codec, write, transaction);
           },
           space)
       .ToResult();
@@ -79,8 +70,7 @@ void DatabaseState::UpdateAsync(Write write, std::function<void(Result<void>)> d
                                 kv::SpaceUse space) {
   engine_->UpdateAsync(
       [this, write = std::move(write)](kv::WriteTransaction& transaction) {
-        RowWriter rows(codec, transaction);
-        return write(rows);
+        return WriteAndNote(codec, write, transaction);
       },
       [done = std::move(done)](kv::CommitOutcome outcome) mutable {
         in_completion = true;
@@ -114,6 +104,12 @@ Result<LockSession> DatabaseState::OperationSession() {
     ASSIGN_OR_RETURN(operation_session_, shared.locks->OpenSession());
   }
   return operation_session_;
+}
+
+void DatabaseState::AnnounceVolatile(std::uint64_t sequence, const Change& change) const {
+  if (!shared.changes->HasReaders()) return;
+  shared.changes->AnnounceVolatile(sequence, change);
+  shared.changes->Wake();
 }
 
 Result<DatabaseState::Reservation> DatabaseState::Reserve(MessageId message) {

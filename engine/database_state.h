@@ -11,25 +11,14 @@
 #include <utility>
 #include <vector>
 
+#include "engine/change_feed.h"
 #include "engine/clock.h"
 #include "engine/kv/kv_engine.h"
 #include "engine/lock_table.h"
-#include "engine/outgoing_queue.h"
 #include "engine/record.h"
 #include "engine/rows.h"
 
 namespace bobbin {
-
-// Delivers queue events to the sinks of this process, on the thread whose commit made them so.
-class QueueEventHub {
- public:
-  std::shared_ptr<void> Add(QueueSink sink);
-  void Publish(const std::vector<QueueEvent>& events);
-
- private:
-  std::mutex mutex_;
-  std::vector<std::weak_ptr<QueueSink>> sinks_;
-};
 
 struct DatabaseState {
   DatabaseState(const DatabaseId& database_id, const RecordKey& record_key,
@@ -44,7 +33,6 @@ struct DatabaseState {
   VolatileState shared;
   SystemClock system_clock;
   const Clock* clock;
-  QueueEventHub queue_events;
 
   using Read = std::function<Result<void>(RowReader&)>;
   using Write = std::function<Result<void>(RowWriter&)>;
@@ -62,6 +50,10 @@ struct DatabaseState {
   Result<LockSession> OperationSession();
 
   EntryId EntryIdOf(std::uint64_t object) const { return {id, object}; }
+
+  // Tells those advised of a change that no transaction makes. `sequence`: of a snapshot or
+  // transaction that it comes after.
+  void AnnounceVolatile(std::uint64_t sequence, const Change& change) const;
 
   // Takes `message` for the length of one call; waits for other such calls, not for locks.
   //   kUnableToAbort  a spooler session holds the lock

@@ -33,6 +33,16 @@ struct FolderInfo {
   Time created{};
 };
 
+// One row of a folder's contents table.
+struct ContentsRow {
+  MessageId message;
+  EntryId entry_id;
+  std::uint32_t message_flags = 0;
+  std::string subject;
+  std::string sender_name;
+  std::uint64_t message_bytes = 0;
+};
+
 // Some messages were left out, as for submitted ones in DeleteMessages (MAPI_W_PARTIAL_COMPLETION).
 enum class Completion : std::uint8_t { kComplete, kPartial };
 

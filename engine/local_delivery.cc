@@ -87,7 +87,7 @@ Result<bool> MayBeShared(RowReader& rows, const MessageRecord& record) {
   return whole && !HasBccField(header);
 }
 
-Result<QueueEvent> DeliverTo(RowWriter& rows, const LocalDelivery& delivery, StoreId store) {
+Result<void> DeliverTo(RowWriter& rows, const LocalDelivery& delivery, StoreId store) {
   ASSIGN_OR_RETURN(const auto target, rows.Store(store));
   if (!target) return Fail(ErrorCode::kCorruptData, "table meta: the record of a store is missing");
   ASSIGN_OR_RETURN(const std::uint64_t number, DrawObjectIdIn(rows));
@@ -119,12 +119,12 @@ Result<QueueEvent> DeliverTo(RowWriter& rows, const LocalDelivery& delivery, Sto
     ++copy.recipient_count;
   }
   RETURN_IF_ERROR(InsertMessage(rows, id, copy));
-  return QueueEvent{QueueEventKind::kNewMail, store, id};
+  rows.Note({ChangeKind::kNewMail, store, id.value, copy.folder, 0, {}, 0});
+  return {};
 }
 
 Result<std::size_t> ServeLocal(RowWriter& rows, LocalDelivery delivery, RecipientTable& recipients,
-                               std::size_t limit, std::vector<RecipientRowId>& served,
-                               std::vector<QueueEvent>& events) {
+                               std::size_t limit, std::vector<RecipientRowId>& served) {
   std::size_t left = 0;
   ASSIGN_OR_RETURN(const bool shared, MayBeShared(rows, *delivery.record));
   if (!shared) return left;
@@ -138,8 +138,7 @@ Result<std::size_t> ServeLocal(RowWriter& rows, LocalDelivery delivery, Recipien
       ++left;
       continue;
     }
-    ASSIGN_OR_RETURN(const QueueEvent event, DeliverTo(rows, delivery, *store));
-    events.push_back(event);
+    RETURN_IF_ERROR(DeliverTo(rows, delivery, *store));
     SetDelivered(row, delivery.now);
     served.push_back(row.id);
   }
@@ -147,8 +146,7 @@ Result<std::size_t> ServeLocal(RowWriter& rows, LocalDelivery delivery, Recipien
 }
 
 Result<void> ServeLocalRows(RowWriter& rows, LocalDelivery delivery, RecipientTable& recipients,
-                            const std::vector<RecipientRowId>& wanted,
-                            std::vector<QueueEvent>& events) {
+                            const std::vector<RecipientRowId>& wanted) {
   const RecipientTable as_submitted = recipients;
   delivery.recipients = &as_submitted;
   for (const RecipientRowId id : wanted) {
@@ -162,8 +160,7 @@ Result<void> ServeLocalRows(RowWriter& rows, LocalDelivery delivery, RecipientTa
       return Fail(ErrorCode::kInvalidParameter,
                   "recipient row " + std::to_string(id.value) + " cannot be delivered to a store");
     }
-    ASSIGN_OR_RETURN(const QueueEvent event, DeliverTo(rows, delivery, *store));
-    events.push_back(event);
+    RETURN_IF_ERROR(DeliverTo(rows, delivery, *store));
     SetDelivered(*row, delivery.now);
     RETURN_IF_ERROR(rows.PutRecipient(delivery.message, *row));
   }

@@ -12,7 +12,6 @@
 #include <optional>
 #include <vector>
 
-#include "engine/outgoing_queue.h"
 #include "engine/rows.h"
 
 namespace bobbin {
@@ -33,19 +32,17 @@ struct LocalDelivery {
   Time now{};
 };
 
-// Puts a copy into the Inbox of `store`; the event says that new mail is there.
-Result<QueueEvent> DeliverTo(RowWriter& rows, const LocalDelivery& delivery, StoreId store);
+// Puts a copy into the Inbox of `store`: new mail there.
+Result<void> DeliverTo(RowWriter& rows, const LocalDelivery& delivery, StoreId store);
 
 // Serves `wanted` rows and writes them.
 //   kInvalidParameter  a row that is TRUE already, does not exist, or whose address names no store
 Result<void> ServeLocalRows(RowWriter& rows, LocalDelivery delivery, RecipientTable& recipients,
-                            const std::vector<RecipientRowId>& wanted,
-                            std::vector<QueueEvent>& events);
+                            const std::vector<RecipientRowId>& wanted);
 
 // Serves up to `limit` local recipients that are FALSE: delivers, and makes their rows TRUE.
 // Returns how many local ones are still FALSE. Rows are changed in `recipients`, not written.
 Result<std::size_t> ServeLocal(RowWriter& rows, LocalDelivery delivery, RecipientTable& recipients,
-                               std::size_t limit, std::vector<RecipientRowId>& served,
-                               std::vector<QueueEvent>& events);
+                               std::size_t limit, std::vector<RecipientRowId>& served);
 
 }  // namespace bobbin

@@ -12,6 +12,7 @@
 
 #include "engine/check.h"
 #include "engine/process_identity.h"
+#include "engine/shared_change_feed.h"
 
 namespace bobbin {
 namespace {
@@ -210,7 +211,18 @@ void ForgetDeadSessions(LockSegment& segment) {
     held_locks = held_locks || session.locks > 0;
     session.id.store(0);
   }
-  if (held_locks) RebuildLocks(segment);
+  CountReaders(segment);
+  if (!held_locks) return;
+  RebuildLocks(segment);
+  AnnounceLostLocks(segment);
+}
+
+void CountReaders(LockSegment& segment) {
+  std::uint32_t readers = 0;
+  for (const Session& session : segment.sessions) {
+    if (session.id.load() != 0) readers += session.readers;
+  }
+  segment.change_readers.store(readers);
 }
 
 void RebuildLocks(LockSegment& segment) {

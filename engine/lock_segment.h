@@ -1,4 +1,4 @@
-// The memory that all processes with one database open share: sessions, locks, queue signal.
+// The memory that all processes with one database open share: sessions, locks, signals, changes.
 //
 // A process may be killed between any two instructions, also inside a call. So everything that
 // says "this exists" is one word, written after what it covers:
@@ -7,13 +7,15 @@
 //   Session   id       after process and start time; 0 = free
 //   Lock      owner    after the message
 //   Profile   owner    after what was published
+//   Changes   end      after the slots before it (engine/change_feed.h)
 //   all locks active   locks are rebuilt in the half not in use, then the halves change places
 //
 // The counters beside them may be wrong after a death inside the mutex. The next process that
 // gets the mutex learns of the death (it is a robust one) and rebuilds, which also counts anew.
 //
 // Durability  None, on purpose. Nothing here is ever written to the database.
-// Threads     Any number, under SegmentGuard; `signal` is atomic and needs no guard.
+// Threads     Any number, under SegmentGuard; signals are atomic and need no guard, and changes are
+//             read without it, so that a reader that is stopped stops nobody.
 // Processes   Any number, all of the same layout: its version and size are checked on opening.
 #pragma once
 
@@ -25,6 +27,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/change_feed.h"
 #include "engine/entry_id.h"
 #include "engine/lock_table.h"
 #include "engine/result.h"
@@ -32,7 +35,7 @@
 namespace bobbin {
 
 inline constexpr std::uint64_t kLockSegmentMagic = 0x31'6B'63'6F'6C'62'6F'62;  // "boblock1".
-inline constexpr std::uint32_t kLockSegmentLayout = 2;
+inline constexpr std::uint32_t kLockSegmentLayout = 3;
 inline constexpr std::uint32_t kLockSessionsMax = 1024;
 inline constexpr std::uint32_t kLockSlots = 65536;
 // An open-addressing table gets slow when it is full. Freed slots count until they are cleaned,
@@ -50,6 +53,7 @@ struct LockSegment {
     std::uint64_t start_time;
     std::int32_t process_id;
     std::uint32_t locks;
+    std::uint32_t readers;  // Of the changes.
   };
 
   struct Lock {
@@ -66,6 +70,8 @@ struct LockSegment {
     std::array<char, kProfileBytesMax> packed;
   };
 
+  using ChangeSlot = std::array<std::atomic<std::uint64_t>, 8>;  // engine/shared_change_feed.cc
+
   std::atomic<std::uint64_t> magic;
   std::uint32_t layout;
   std::uint32_t size_bytes;
@@ -77,6 +83,12 @@ struct LockSegment {
   alignas(64) std::atomic<std::uint32_t> signal;
   std::atomic<std::uint32_t> profile_generation;  // One more with every published profile.
   std::array<Profile, kProfilesMax> profiles;
+  alignas(64) std::atomic<std::uint32_t> change_readers;  // Of all sessions.
+  std::atomic<std::uint32_t> change_signal;
+  alignas(64) std::atomic<std::uint64_t> changes_end;  // Slots written since the beginning.
+  std::atomic<std::uint64_t> changes_reserved;  // Slots before this may be being written; ascends.
+  std::uint64_t announcements;
+  std::array<ChangeSlot, kChangeSlots> changes;
   alignas(64) std::array<Session, kLockSessionsMax> sessions;
   std::array<std::array<Lock, kLockSlots>, 2> halves;
 };
@@ -110,12 +122,15 @@ class SegmentGuard {
   LockSegment& segment_;
 };
 
-// Closes the sessions whose process is gone and drops their locks. Reads /proc once for each
-// session of another process.
+// Closes the sessions whose process is gone, drops their locks and takes back their readers. Reads
+// /proc once for each session of another process.
 void ForgetDeadSessions(LockSegment& segment);
 
 // Whether `session`'s process lives. Reads /proc unless it is the calling process.
 bool IsSessionAlive(const LockSegment::Session& session);
+
+// Counts the readers of open sessions anew.
+void CountReaders(LockSegment& segment);
 
 // Keeps the locks of open sessions and no others, leaves no freed slots, and counts anew.
 void RebuildLocks(LockSegment& segment);

@@ -16,6 +16,7 @@
 #include "engine/lock_segment.h"
 #include "engine/process_identity.h"
 #include "engine/published_profiles.h"
+#include "engine/shared_change_feed.h"
 
 namespace bobbin {
 namespace {
@@ -50,6 +51,7 @@ class SharedLockTable final : public LockTable {
     session->process_id = getpid();
     session->start_time = start_time;
     session->locks = 0;
+    session->readers = 0;
     session->id.store(id);
     return LockSession{id};
   }
@@ -59,7 +61,10 @@ class SharedLockTable final : public LockTable {
     Session* const own = OwnSession(session);
     if (own == nullptr) return;
     own->id.store(0);
-    if (own->locks > 0) RebuildLocks(*segment_);
+    if (own->readers > 0) CountReaders(*segment_);
+    if (own->locks == 0) return;
+    RebuildLocks(*segment_);
+    AnnounceLostLocks(*segment_);
   }
 
   Result<Outcome> TryLock(MessageId message, LockSession session, LockKind kind) override {
@@ -134,16 +139,17 @@ class SharedLockTable final : public LockTable {
 
 class SharedQueueSignal final : public QueueSignal {
  public:
-  explicit SharedQueueSignal(std::shared_ptr<LockSegment> segment) : segment_(std::move(segment)) {}
+  SharedQueueSignal(std::shared_ptr<LockSegment> segment, std::atomic<std::uint32_t>& counter)
+      : segment_(std::move(segment)), counter_(counter) {}
 
   void Raise() override {
     const int saved_errno = errno;  // A signal handler may be the caller.
-    segment_->signal.fetch_add(1);
+    counter_.fetch_add(1);
     syscall(SYS_futex, Word(), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
     errno = saved_errno;
   }
 
-  std::uint32_t Current() const override { return segment_->signal.load(); }
+  std::uint32_t Current() const override { return counter_.load(); }
 
   void Wait(std::uint32_t seen, std::chrono::milliseconds timeout) override {
     using std::chrono::nanoseconds;
@@ -152,7 +158,7 @@ class SharedQueueSignal final : public QueueSignal {
     // other way out, but nobody waits that long without looking.
     timeout = std::min<std::chrono::milliseconds>(timeout, std::chrono::hours(24));
     const Clock::time_point end = Clock::now() + timeout;
-    while (segment_->signal.load() == seen) {
+    while (counter_.load() == seen) {
       const nanoseconds left = end - Clock::now();
       if (left <= nanoseconds::zero()) return;
       const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
@@ -163,17 +169,21 @@ class SharedQueueSignal final : public QueueSignal {
   }
 
  private:
-  std::uint32_t* Word() const { return reinterpret_cast<std::uint32_t*>(&segment_->signal); }
+  std::uint32_t* Word() const { return reinterpret_cast<std::uint32_t*>(&counter_); }
 
-  std::shared_ptr<LockSegment> segment_;
+  std::shared_ptr<LockSegment> segment_;  // Where the counter is.
+  std::atomic<std::uint32_t>& counter_;
 };
 
 }  // namespace
 
 Result<VolatileState> OpenVolatileState(const DatabaseId& database) {
   ASSIGN_OR_RETURN(const std::shared_ptr<LockSegment> segment, OpenLockSegment(database));
-  return VolatileState{std::make_shared<SharedLockTable>(segment),
-                       std::make_shared<SharedQueueSignal>(segment), ShareProfiles(segment)};
+  return VolatileState{
+      std::make_shared<SharedLockTable>(segment),
+      std::make_shared<SharedQueueSignal>(segment, segment->signal), ShareProfiles(segment),
+      ShareChangeFeed(segment,
+                      std::make_shared<SharedQueueSignal>(segment, segment->change_signal))};
 }
 
 void RemoveVolatileState(const DatabaseId& database) {

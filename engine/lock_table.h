@@ -77,6 +77,7 @@ class QueueSignal {
   virtual void Wait(std::uint32_t seen, std::chrono::milliseconds timeout) = 0;
 };
 
+class ChangeFeed;
 class TransportProfiles;
 
 // All of them in one shared-memory segment named after the database.
@@ -84,6 +85,7 @@ struct VolatileState {
   std::shared_ptr<LockTable> locks;
   std::shared_ptr<QueueSignal> signal;
   std::shared_ptr<TransportProfiles> transports;  // engine/transport_profile.h
+  std::shared_ptr<ChangeFeed> changes;            // engine/change_feed.h
 };
 
 // Opens the segment of `database`, creating it when this is the first process. It goes with the

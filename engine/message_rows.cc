@@ -32,7 +32,43 @@ tl::unexpected<Error> QueueRowMissing(const MessageRecord& record) {
 
 }  // namespace
 
-Result<void> InsertMessage(RowWriter& rows, MessageId id, const MessageRecord& record) {
+ContentsRow MakeContentsRow(const EntryId& entry_id, const MessageRecord& record) {
+  const PropertyList& properties = record.properties;
+  return {MessageId{entry_id.Object()},
+          entry_id,
+          record.message_flags,
+          std::string(properties.BytesOr(pr::kSubject, {})),
+          std::string(properties.BytesOr(pr::kSenderName, {})),
+          record.content_bytes + properties.ByteCount()};
+}
+
+Result<std::optional<std::uint64_t>> PredecessorOf(std::uint64_t number, RowReader& rows,
+                                                   kv::TableId table, const KeyOfNumber& key_of,
+                                                   std::size_t offset,
+                                                   const RowReader::KeyVisitor& is_shown) {
+  constexpr std::uint64_t kFirstStep = 64;
+  constexpr std::uint64_t kGrowth = 16;
+  std::optional<std::uint64_t> found;
+  std::uint64_t upper = number;
+  for (std::uint64_t step = kFirstStep; upper > 0 && !found; step *= kGrowth) {
+    const std::uint64_t lower = upper - std::min(upper, step);
+    RETURN_IF_ERROR(rows.Scan(table, key_of(lower), key_of(upper),
+                              [&](std::string_view key, std::string_view value) -> Result<bool> {
+                                ASSIGN_OR_RETURN(const bool shown, is_shown(key, value));
+                                if (!shown) return true;
+                                ASSIGN_OR_RETURN(found, KeyNumber8(key, offset));
+                                return true;
+                              }));
+    upper = lower;
+  }
+  return found;
+}
+
+Result<void> InsertMessage(RowWriter& rows, MessageId id, const MessageRecord& record,
+                           const CopiedFrom& from) {
+  const bool copied = from.message.value != 0;
+  rows.Note({copied ? ChangeKind::kMessageCopied : ChangeKind::kMessageCreated, record.store,
+             id.value, record.folder, from.message.value, from.folder, 0});
   RETURN_IF_ERROR(CountInFolder(rows, record.store, record.folder, 1, IsUnread(record) ? 1 : 0));
   RETURN_IF_ERROR(rows.PutContentsRow(record.folder, id));
   return rows.PutMessage(id, record);
@@ -41,6 +77,7 @@ Result<void> InsertMessage(RowWriter& rows, MessageId id, const MessageRecord& r
 Result<void> ReplaceMessage(RowWriter& rows, MessageId id, const MessageRecord& before,
                             MessageRecord& record) {
   record.revision = before.revision + 1;
+  rows.Note({ChangeKind::kMessageModified, record.store, id.value, record.folder, 0, {}, 0});
   const int unread = (IsUnread(record) ? 1 : 0) - (IsUnread(before) ? 1 : 0);
   if (unread != 0) {
     RETURN_IF_ERROR(CountInFolder(rows, record.store, record.folder, 0, unread));
@@ -49,6 +86,7 @@ Result<void> ReplaceMessage(RowWriter& rows, MessageId id, const MessageRecord& 
 }
 
 Result<void> EraseMessage(RowWriter& rows, MessageId id, const MessageRecord& record) {
+  rows.Note({ChangeKind::kMessageDeleted, record.store, id.value, record.folder, 0, {}, 0});
   RETURN_IF_ERROR(EraseParts(rows, id, record));
   RETURN_IF_ERROR(CountInFolder(rows, record.store, record.folder, -1, IsUnread(record) ? -1 : 0));
   RETURN_IF_ERROR(rows.Erase(table::kIndex, ContentsKey(record.folder, id)));
@@ -56,6 +94,7 @@ Result<void> EraseMessage(RowWriter& rows, MessageId id, const MessageRecord& re
 }
 
 Result<void> MoveMessage(RowWriter& rows, MessageId id, MessageRecord& record, FolderId to) {
+  rows.Note({ChangeKind::kMessageMoved, record.store, id.value, to, id.value, record.folder, 0});
   const int unread = IsUnread(record) ? 1 : 0;
   RETURN_IF_ERROR(CountInFolder(rows, record.store, to, 1, unread));
   RETURN_IF_ERROR(CountInFolder(rows, record.store, record.folder, -1, -unread));
@@ -93,6 +132,7 @@ Result<void> Enqueue(RowWriter& rows, MessageId id, MessageRecord& record, Time 
         "<" + ToQueueId(id) + "." +
             ToHex({reinterpret_cast<const char*>(database.bytes.data()), 8}) + "@bobbin.invalid>"));
   }
+  rows.Note(Change::QueueRow(ChangeKind::kQueueRowAdded, record.store, id, sequence));
   Time due = submit_time;
   if (const auto deferred = EffectiveDeferredSendTime(record.properties, submit_time)) {
     record.properties.Set(Property::Number(pr::kDeferredSendTime, ToFileTime(*deferred)));
@@ -106,6 +146,8 @@ Result<void> Enqueue(RowWriter& rows, MessageId id, MessageRecord& record, Time 
 Result<void> Dequeue(RowWriter& rows, MessageRecord& record) {
   ASSIGN_OR_RETURN(const auto row, rows.QueueRow(record.store, record.queue_sequence));
   if (!row) return QueueRowMissing(record);
+  rows.Note(Change::QueueRow(ChangeKind::kQueueRowDeleted, record.store, row->message,
+                             record.queue_sequence));
   RETURN_IF_ERROR(
       rows.Erase(table::kDue, EncodeDueKey({row->lane, row->due, record.queue_sequence})));
   RETURN_IF_ERROR(rows.Erase(table::kQueue, QueueKey(record.store, record.queue_sequence)));

@@ -2,10 +2,12 @@
 // contents row, recipients, content, queue. Internal to engine/; each caller combines them into
 // the one transaction its call is.
 //
-// All of them run inside a closure that may be run again: they change rows and nothing else.
+// All of them run inside a closure that may be run again: they change rows and nothing else. Each
+// notes what it does (RowWriter::Note), so every caller's commit is told to those advised of it.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -13,9 +15,26 @@
 
 namespace bobbin {
 
+struct CopiedFrom {
+  MessageId message;
+  FolderId folder;
+};
+
+// The row of a stored message in its folder's contents table.
+ContentsRow MakeContentsRow(const EntryId& entry_id, const MessageRecord& record);
+
+// The greatest n < `number` for which `table` has the key that `key_of` makes of n, which holds it
+// at `offset`, and that `is_shown` takes. Looks back in growing steps: what precedes is near.
+using KeyOfNumber = std::function<std::string(std::uint64_t)>;
+Result<std::optional<std::uint64_t>> PredecessorOf(std::uint64_t number, RowReader& rows,
+                                                   kv::TableId table, const KeyOfNumber& key_of,
+                                                   std::size_t offset,
+                                                   const RowReader::KeyVisitor& is_shown);
+
 // Inserts `record` and its contents row, counted in its folder.
 //   kNotFound  the folder is gone, or belongs to another store
-Result<void> InsertMessage(RowWriter& rows, MessageId id, const MessageRecord& record);
+Result<void> InsertMessage(RowWriter& rows, MessageId id, const MessageRecord& record,
+                           const CopiedFrom& from = {});
 
 // Rewrites `record`, as its next revision, keeping the folder's unread count right. `before` is
 // what is stored.

@@ -176,19 +176,15 @@ Result<void> AbortSubmitIn(DatabaseState& database, MessageId message,
     return {};
   }));
   ASSIGN_OR_RETURN(const DatabaseState::Reservation reservation, database.Reserve(message));
-  StoreId store;
-  RETURN_IF_ERROR(database.Update(
+  return database.Update(
       [&](RowWriter& rows) -> Result<void> {
         ASSIGN_OR_RETURN(const MessageRecord before, queued(rows));
-        store = before.store;
         MessageRecord record = before;
         RETURN_IF_ERROR(Dequeue(rows, record));
         record.message_flags |= kMsgFlagUnsent;
         return ReplaceMessage(rows, message, before, record);
       },
-      kv::SpaceUse::kMayUseReserve));
-  database.queue_events.Publish({{QueueEventKind::kRowDeleted, store, message}});
-  return {};
+      kv::SpaceUse::kMayUseReserve);
 }
 
 Result<void> MessageStore::AbortSubmit(const EntryId& id, std::uint32_t flags) {
@@ -213,25 +209,21 @@ Result<Completion> MessageStore::DeleteMessages(FolderId folder,
 
 Result<Completion> MessageStore::DeleteFrom(FolderId folder, std::span<const MessageId> messages) {
   bool partial = false;
-  std::vector<QueueEvent> events;
   RETURN_IF_ERROR(database_->Update(
       [&](RowWriter& rows) -> Result<void> {
         partial = false;
-        events.clear();
         for (const MessageId id : messages) {
           ASSIGN_OR_RETURN(const auto record, Movable(rows, folder, id));
           if (!record) {
             partial = true;
             continue;
           }
-          RETURN_IF_ERROR(ReportDeletedUnread(rows, *database_, *record, events));
+          RETURN_IF_ERROR(ReportDeletedUnread(rows, *database_, *record));
           RETURN_IF_ERROR(EraseMessage(rows, id, *record));
         }
         return {};
       },
       kv::SpaceUse::kMayUseReserve));
-  if (!events.empty()) database_->shared.signal->Raise();
-  database_->queue_events.Publish(events);
   return partial ? Completion::kPartial : Completion::kComplete;
 }
 
@@ -295,7 +287,7 @@ Result<Completion> MessageStore::CopyMessages(FolderId from, std::span<const Mes
       RETURN_IF_ERROR(CopyParts(rows, messages[i], *record, ids[i]));
       ASSIGN_OR_RETURN(const RecipientTable recipients, rows.Recipients(messages[i]));
       RETURN_IF_ERROR(ReplaceRecipients(rows, ids[i], recipients, false));
-      RETURN_IF_ERROR(InsertMessage(rows, ids[i], *record));
+      RETURN_IF_ERROR(InsertMessage(rows, ids[i], *record, {messages[i], from}));
       made.push_back(ids[i]);
     }
     return {};
@@ -330,6 +322,7 @@ Result<FolderId> MessageStore::CreateFolder(FolderId parent, std::string_view na
     ++above.folder_count;
     RETURN_IF_ERROR(rows.PutFolder(parent, above));
     RETURN_IF_ERROR(rows.PutFolder(FolderId{id}, folder));
+    rows.Note({ChangeKind::kFolderCreated, id_, id, parent, 0, {}, 0});
     return rows.PutSubfolderRow(parent, FolderId{id});
   }));
   return FolderId{id};
@@ -345,6 +338,7 @@ Result<void> MessageStore::DeleteFolder(FolderId id) {
         }
         ASSIGN_OR_RETURN(FolderRecord above, FolderOf(rows, id_, folder.parent));
         --above.folder_count;
+        rows.Note({ChangeKind::kFolderDeleted, id_, id.value, folder.parent, 0, {}, 0});
         RETURN_IF_ERROR(rows.PutFolder(folder.parent, above));
         RETURN_IF_ERROR(rows.Erase(table::kIndex, SubfolderKey(folder.parent, id)));
         return rows.Erase(table::kFolders, FolderKey(id));
@@ -387,22 +381,18 @@ Result<std::vector<ContentsRow>> MessageStore::GetContentsTable(FolderId folder,
   RETURN_IF_ERROR(database_->View([&](RowReader& rows) -> Result<void> {
     result.clear();
     RETURN_IF_ERROR(FolderOf(rows, id_, folder));
-    return rows.Scan(
-        table::kIndex, ContentsKey(folder, {after.value + 1}), ContentsKey({folder.value + 1}, {}),
-        [&](std::string_view key, std::string_view) -> Result<bool> {
-          ASSIGN_OR_RETURN(const std::uint64_t id, KeyNumber8(key, 9));
-          ASSIGN_OR_RETURN(const auto record, rows.Message(MessageId{id}));
-          if (!record) {
-            return Fail(ErrorCode::kCorruptData,
-                        "table index, key " + ToHex(key) + ": the message does not exist");
-          }
-          const PropertyList& properties = record->properties;
-          result.push_back({MessageId{id}, database_->EntryIdOf(id), record->message_flags,
-                            std::string(properties.BytesOr(pr::kSubject, {})),
-                            std::string(properties.BytesOr(pr::kSenderName, {})),
-                            record->content_bytes + properties.ByteCount()});
-          return result.size() < rows_max;
-        });
+    return rows.Scan(table::kIndex, ContentsKey(folder, {after.value + 1}),
+                     ContentsKey({folder.value + 1}, {}),
+                     [&](std::string_view key, std::string_view) -> Result<bool> {
+                       ASSIGN_OR_RETURN(const std::uint64_t id, KeyNumber8(key, 9));
+                       ASSIGN_OR_RETURN(const auto record, rows.Message(MessageId{id}));
+                       if (!record) {
+                         return Fail(ErrorCode::kCorruptData, "table index, key " + ToHex(key) +
+                                                                  ": the message does not exist");
+                       }
+                       result.push_back(MakeContentsRow(database_->EntryIdOf(id), *record));
+                       return result.size() < rows_max;
+                     });
   }));
   return result;
 }

@@ -22,6 +22,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -32,20 +33,36 @@
 #include "engine/entry_id.h"
 #include "engine/folder.h"
 #include "engine/message.h"
+#include "engine/notification.h"
 #include "engine/result.h"
 
 namespace bobbin {
 
 struct DatabaseState;
 
-struct ContentsRow {
-  MessageId message;
-  EntryId entry_id;
-  std::uint32_t message_flags = 0;
-  std::string subject;
-  std::string sender_name;
-  std::uint64_t message_bytes = 0;
+// What happened to a folder's contents table (engine/notification.h).
+struct ContentsEvent {
+  TableEvent kind = TableEvent::kReload;
+  FolderId folder;
+  MessageId message;  // PR_INSTANCE_KEY of the row.
+  // kRowAdded, kRowModified: the row as it is when this is told; empty when it is gone by then, and
+  // its kRowDeleted follows.
+  std::optional<ContentsRow> row{};
+  std::optional<MessageId> prior{};  // With the row: the one before it; empty when it is the first.
+  std::optional<Error> error{};      // kError
 };
+using ContentsSink = std::function<void(const ContentsEvent&)>;
+
+// StoreLogoff takes those of the first group and returns those of the second.
+inline constexpr std::uint32_t kLogoffNoWait = 0x1;
+inline constexpr std::uint32_t kLogoffOrderly = 0x2;
+inline constexpr std::uint32_t kLogoffPurge = 0x4;
+inline constexpr std::uint32_t kLogoffAbort = 0x8;
+inline constexpr std::uint32_t kLogoffQuiet = 0x10;
+inline constexpr std::uint32_t kLogoffComplete = 0x10000;
+inline constexpr std::uint32_t kLogoffInbound = 0x20000;
+inline constexpr std::uint32_t kLogoffOutbound = 0x40000;
+inline constexpr std::uint32_t kLogoffOutboundQueue = 0x80000;
 
 class MessageStore {
  public:
@@ -122,6 +139,34 @@ class MessageStore {
   // Ascending message id, after `after`, at most `rows_max`.
   Result<std::vector<ContentsRow>> GetContentsTable(FolderId folder, std::uint32_t rows_max,
                                                     MessageId after = {}) const;
+
+  // --- Notifications ---
+
+  // MAPI: IMsgStore::Advise. `id` absent: every object of the store. A folder: it, and the messages
+  // and folders in it, those that come and go included, and new mail if it is the receive folder. A
+  // message: it. `mask`: kFnev... of objects, kFnevNewMail, kFnevCriticalError. The counts of a
+  // folder change with its messages, which is not told again as a change of the folder.
+  //   kInvalidEntryId, kNotFound
+  //   kInvalidParameter  no event at all, or kFnevTableModified, which tables are asked for
+  //   kUnknownFlags      an event that no store has
+  Result<AdviseConnection> Advise(const std::optional<EntryId>& id, std::uint32_t mask,
+                                  NotificationSink sink) const;
+  // MAPI: IMAPITable::Advise(fnevTableModified) on the contents table of `folder`.
+  //   kNotFound
+  Result<AdviseConnection> AdviseContentsTable(FolderId folder, ContentsSink sink) const;
+
+  // MAPI: IMsgStore::StoreLogoff, before the last object of this store is let go. The transports
+  // run with the spooler, in a process of its own as a rule, and go on with what is queued whether
+  // this store is open or not: so nothing queued is lost, and nobody needs to wait. Hence
+  //   0, kLogoffOrderly            what is being sent is finished by the spooler: complete at once
+  //   kLogoffNoWait, kLogoffPurge  the spooler is woken to send what is ready, too
+  //   kLogoffAbort, kLogoffQuiet   refused, by leaving kLogoffComplete out, while a message of this
+  //                                store is being sent: that cannot be stopped from here
+  // Returns kLogoffComplete, and kLogoffOutbound when a message of this store is being sent,
+  // kLogoffOutboundQueue when one is queued. Never kLogoffInbound: what arrives is there at once.
+  // After a complete logoff the store must be opened anew to use it; this is left to the caller.
+  //   kUnknownFlags
+  Result<std::uint32_t> StoreLogoff(std::uint32_t flags) const;
 
  private:
   Result<Completion> DeleteFrom(FolderId folder, std::span<const MessageId> messages);

@@ -35,9 +35,10 @@ struct Submission {
   std::shared_ptr<const TransportProfile> profile;
   bool may_serve_inline = false;  // The caller waits, so it can go on after the commit.
 
-  std::vector<QueueEvent> events;
   bool queued = true;         // Else it was completed on the spot.
   bool serve_inline = false;  // Locked as INLINE; local recipients are still to be served.
+  Change inline_row;          // Its row of the queue, which is told of when it can be seen.
+  std::uint64_t inline_sequence = 0;
 };
 
 bool WantsHooks(const Submission& submission) {
@@ -62,8 +63,7 @@ Result<std::size_t> CountLocal(RowReader& rows, const RecipientTable& recipients
 // Specification 4.5: what the spooler does when preprocessing is over. Place, time, recipients'
 // responsibilities and the lock stay as they are (C102); then the coupled part of section 6. What
 // the spooler finds with every recipient TRUE it completes: that is CompleteMsg (C106).
-Result<void> SecondSubmitInTransaction(const MessageObject& object, Submission& submission,
-                                       RowWriter& rows) {
+Result<void> SecondSubmitInTransaction(const MessageObject& object, RowWriter& rows) {
   MessageRecord saved;
   std::optional<MessageRecord> before;
   SavedParts parts;
@@ -77,12 +77,13 @@ Result<void> SecondSubmitInTransaction(const MessageObject& object, Submission& 
   if (store && store->tightly_coupled && (before->submit_flags & kSubmitFlagPreprocess) != 0) {
     MessageObject::SummarizeRecipients(saved, recipients);
     const LocalDelivery delivery{object.id, &saved, nullptr, object.database->clock->Now()};
-    RETURN_IF_ERROR(
-        ServeLocal(rows, delivery, recipients, kServedAtOnceMax, served, submission.events));
+    RETURN_IF_ERROR(ServeLocal(rows, delivery, recipients, kServedAtOnceMax, served));
   }
   if (object.recipients_changed || !served.empty()) {
     RETURN_IF_ERROR(object.WriteRecipients(rows, saved, recipients));
   }
+  rows.Note(Change::QueueRow(ChangeKind::kQueueRowModified, saved.store, object.id,
+                             saved.queue_sequence));
   return object.WriteRecord(rows, saved, before);
 }
 
@@ -95,12 +96,15 @@ Result<void> ServeCoupled(const MessageObject& object, Submission& submission, R
     ASSIGN_OR_RETURN(const LockSession session, object.database->OperationSession());
     RETURN_IF_ERROR(object.database->shared.locks->TryLock(object.id, session, LockKind::kInline));
     submission.serve_inline = true;
+    submission.inline_row =
+        Change::QueueRow(ChangeKind::kQueueRowAdded, saved.store, object.id, saved.queue_sequence);
+    submission.inline_sequence = rows.Sequence();
+    rows.ForgetQueueRow(object.id);
     return {};
   }
   std::vector<RecipientRowId> served;
   const LocalDelivery delivery{object.id, &saved, nullptr, object.database->clock->Now()};
-  RETURN_IF_ERROR(
-      ServeLocal(rows, delivery, recipients, kServedAtOnceMax, served, submission.events));
+  RETURN_IF_ERROR(ServeLocal(rows, delivery, recipients, kServedAtOnceMax, served));
   submission.queued = !AllServed(recipients) || WantsHooks(submission);
   return {};
 }
@@ -109,10 +113,9 @@ Result<void> ServeCoupled(const MessageObject& object, Submission& submission, R
 // refused submission costs its neighbours in the batch nothing.
 Result<void> SubmitInTransaction(const MessageObject& object, Submission& submission,
                                  RowWriter& rows) {
-  submission.events.clear();
   submission.queued = true;
   submission.serve_inline = false;
-  if (IsSecondSubmit(object)) return SecondSubmitInTransaction(object, submission, rows);
+  if (IsSecondSubmit(object)) return SecondSubmitInTransaction(object, rows);
   if (object.recipients.empty()) {
     return Fail(ErrorCode::kNoRecipients, "the recipient table is empty");
   }
@@ -154,17 +157,14 @@ Result<void> SubmitInTransaction(const MessageObject& object, Submission& submis
 // One more part of an INLINE message's local recipients. Returns whether there are more.
 Result<bool> ServeInlineStep(const MessageObject& object, Submission& submission) {
   std::size_t left = 0;
-  std::vector<QueueEvent> events;
   RETURN_IF_ERROR(object.database->Update([&](RowWriter& rows) -> Result<void> {
-    events.clear();
     submission.queued = true;
     ASSIGN_OR_RETURN(std::optional<MessageRecord> record, rows.Message(object.id));
     if (!record) return Fail(ErrorCode::kObjectDeleted, "the message was deleted");
     ASSIGN_OR_RETURN(RecipientTable recipients, rows.Recipients(object.id));
     std::vector<RecipientRowId> served;
     const LocalDelivery delivery{object.id, &*record, nullptr, object.database->clock->Now()};
-    ASSIGN_OR_RETURN(left,
-                     ServeLocal(rows, delivery, recipients, kServedAtOnceMax, served, events));
+    ASSIGN_OR_RETURN(left, ServeLocal(rows, delivery, recipients, kServedAtOnceMax, served));
     for (const RecipientRow& row : recipients) {
       if (std::find(served.begin(), served.end(), row.id) == served.end()) continue;
       RETURN_IF_ERROR(rows.PutRecipient(object.id, row));
@@ -172,9 +172,9 @@ Result<bool> ServeInlineStep(const MessageObject& object, Submission& submission
     submission.queued = !AllServed(recipients) || WantsHooks(submission);
     if (submission.queued) return {};
     RETURN_IF_ERROR(FinishInTransaction(rows, object.id, *record, {}, object.database->id));
+    rows.ForgetQueueRow(object.id);
     return {};
   }));
-  submission.events.insert(submission.events.end(), events.begin(), events.end());
   return left > 0;
 }
 
@@ -199,14 +199,12 @@ void Submitted(MessageObject& object, Submission& submission, const Result<void>
   if (submission.serve_inline) {
     if (const auto session = object.database->OperationSession()) locks.Unlock(object.id, *session);
   }
-  if (!outcome) return;
-  if (submission.queued) {
-    const auto kind =
-        IsSecondSubmit(object) ? QueueEventKind::kRowModified : QueueEventKind::kRowAdded;
-    submission.events.insert(submission.events.begin(), {kind, object.record.store, object.id});
-    object.database->shared.signal->Raise();
+  // A row that was added is announced by its commit, and wakes the spooler there.
+  if (!outcome || !submission.queued) return;
+  if (submission.serve_inline) {
+    object.database->AnnounceVolatile(submission.inline_sequence, submission.inline_row);
   }
-  object.database->queue_events.Publish(submission.events);
+  if (submission.serve_inline || IsSecondSubmit(object)) object.database->shared.signal->Raise();
 }
 
 Result<void> BeginSubmit(MessageObject& object, std::uint32_t flags) {

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "engine/adviser.h"
 #include "engine/check.h"
 #include "engine/database_state.h"
 #include "engine/message_rows.h"
@@ -45,7 +46,7 @@ tl::unexpected<Error> NotQueued(MessageId id) {
 }
 
 // Inside SubmitMessage still: not in the queue to anyone (specification 5.1, INLINE).
-bool IsServedInline(DatabaseState& database, MessageId id) {
+bool IsServedInline(const DatabaseState& database, MessageId id) {
   const auto holder = database.shared.locks->Holder(id);
   return holder && holder->kind == LockKind::kInline;
 }
@@ -71,6 +72,58 @@ Result<QueueRow> ReadRow(const DatabaseState& database, RowReader& rows, std::st
   return MakeRow(database, queued, sequence, *record);
 }
 
+// Makes the events of one view of the queue out of what is announced.
+class QueueAdviser final : public TableAdviser<QueueEvent> {
+ public:
+  QueueAdviser(DatabaseState& database, std::optional<StoreId> store, QueueSink sink)
+      : TableAdviser(std::move(sink)), database_(database), store_(store) {}
+
+  void Add(RowReader& rows, const Change& change) override {
+    if (change.kind == ChangeKind::kQueueReload) return AddReload();
+    if (!change.IsOfQueueRow() || (store_ && change.store != *store_)) return;
+    QueueEvent event;
+    event.kind = KindOf(change.kind);
+    event.store = change.store;
+    event.message = change.Message();
+    event.sequence = change.queue_sequence;
+    if (event.kind != TableEvent::kRowDeleted) {
+      // A row that does not verify is told without what is in it: whoever reads it, is told why.
+      if (Result<void> read = Read(rows, event); !read) event.row.reset();
+    }
+    Push(std::move(event));
+  }
+
+ private:
+  static TableEvent KindOf(ChangeKind kind) {
+    if (kind == ChangeKind::kQueueRowAdded) return TableEvent::kRowAdded;
+    return kind == ChangeKind::kQueueRowDeleted ? TableEvent::kRowDeleted
+                                                : TableEvent::kRowModified;
+  }
+
+  Result<void> Read(RowReader& rows, QueueEvent& event) const {
+    ASSIGN_OR_RETURN(const auto queued, rows.QueueRow(event.store, event.sequence));
+    if (!queued) return {};
+    ASSIGN_OR_RETURN(const auto record, rows.Message(event.message));
+    if (!record) return {};
+    event.row = MakeRow(database_, *queued, event.sequence, *record);
+    if (!store_) return {};
+    ASSIGN_OR_RETURN(const auto prior,
+                     PredecessorOf(
+                         event.sequence, rows, table::kQueue,
+                         [&](std::uint64_t sequence) { return QueueKey(event.store, sequence); }, 8,
+                         [&](std::string_view key, std::string_view value) -> Result<bool> {
+                           ASSIGN_OR_RETURN(const QueueRecord before,
+                                            rows.DecodeQueueRow(key, value));
+                           return !IsServedInline(database_, before.message);
+                         }));
+    event.prior_sequence = prior.value_or(0);
+    return {};
+  }
+
+  DatabaseState& database_;
+  const std::optional<StoreId> store_;
+};
+
 }  // namespace
 
 PropertyList QueueRow::AsProperties() const {
@@ -91,9 +144,6 @@ PropertyList QueueRow::AsProperties() const {
           Property::Number(pr::kSubmitFlags, submit_flags),
           Property::Bytes(pr::kInstanceKey, std::move(instance_key))};
 }
-
-QueueAdvise::QueueAdvise(std::shared_ptr<void> registration)
-    : registration_(std::move(registration)) {}
 
 OutgoingQueue::OutgoingQueue(std::shared_ptr<DatabaseState> database, std::optional<StoreId> store)
     : database_(std::move(database)), store_(store) {}
@@ -166,11 +216,11 @@ Result<std::uint64_t> OutgoingQueue::Count() const {
 }
 
 Result<void> OutgoingQueue::Change(MessageId message, DueLane lane, bool now) {
-  StoreId store;
   RETURN_IF_ERROR(database_->Update(
       [&](RowWriter& rows) -> Result<void> {
         ASSIGN_OR_RETURN(const MessageRecord record, QueuedMessage(rows, store_, message));
-        store = record.store;
+        rows.Note(Change::QueueRow(ChangeKind::kQueueRowModified, record.store, message,
+                                   record.queue_sequence));
         ASSIGN_OR_RETURN(const auto queued, rows.QueueRow(record.store, record.queue_sequence));
         if (!queued) {
           return Fail(ErrorCode::kCorruptStore,
@@ -186,7 +236,6 @@ Result<void> OutgoingQueue::Change(MessageId message, DueLane lane, bool now) {
         return Reschedule(rows, record, database_->clock->Now(), lane);
       },
       kv::SpaceUse::kMayUseReserve));
-  database_->queue_events.Publish({{QueueEventKind::kRowModified, store, message}});
   if (lane == DueLane::kScheduled) database_->shared.signal->Raise();
   return {};
 }
@@ -203,12 +252,8 @@ Result<void> OutgoingQueue::Retry(MessageId message) {
   return Change(message, DueLane::kScheduled, true);
 }
 
-QueueAdvise OutgoingQueue::Advise(QueueSink sink) {
-  auto filtered = [store = store_, sink = std::move(sink)](const QueueEvent& event) {
-    if (event.kind == QueueEventKind::kNewMail) return;
-    if (!store || event.store == *store) sink(event);
-  };
-  return QueueAdvise(database_->queue_events.Add(std::move(filtered)));
+QueueAdvise OutgoingQueue::Advise(QueueSink sink) const {
+  return Connect(database_, std::make_unique<QueueAdviser>(*database_, store_, std::move(sink)));
 }
 
 }  // namespace bobbin

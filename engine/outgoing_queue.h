@@ -25,6 +25,7 @@
 
 #include "engine/clock.h"
 #include "engine/entry_id.h"
+#include "engine/notification.h"
 #include "engine/property.h"
 #include "engine/result.h"
 
@@ -58,30 +59,28 @@ struct QueueRow {
   PropertyList AsProperties() const;
 };
 
-// What happened to the queue, told after the commit that made it so (C43, C44).
-// kNewMail is about a message in a store, not about a row of the queue.
-enum class QueueEventKind : std::uint8_t { kRowAdded, kRowModified, kRowDeleted, kNewMail };
 struct SortOrder {
   PropertyTag tag;
   bool descending = false;
 };
 
+// What happened to the queue table (engine/notification.h; C43, C44).
+using QueueEventKind = TableEvent;
 struct QueueEvent {
-  QueueEventKind kind;
+  QueueEventKind kind = QueueEventKind::kReload;
   StoreId store;
   MessageId message;
+  std::uint64_t sequence = 0;  // PR_INSTANCE_KEY of the row.
+  // kRowAdded, kRowModified: the row as it is when this is told; empty when it is gone by then, and
+  // its kRowDeleted follows.
+  std::optional<QueueRow> row{};
+  // With the row, in the queue of one store: PR_INSTANCE_KEY of the row before it, 0 when it is the
+  // first. The queue of all stores is not in one order, so no row has a predecessor there.
+  std::uint64_t prior_sequence = 0;
+  std::optional<Error> error{};  // kError
 };
 using QueueSink = std::function<void(const QueueEvent&)>;
-
-// Keeps a sink registered; destroying it ends the registration (a call may still be under way).
-class QueueAdvise {
- public:
-  QueueAdvise() = default;
-  explicit QueueAdvise(std::shared_ptr<void> registration);
-
- private:
-  std::shared_ptr<void> registration_;
-};
+using QueueAdvise = AdviseConnection;
 
 class OutgoingQueue {
  public:
@@ -106,8 +105,10 @@ class OutgoingQueue {
   Result<void> Release(MessageId message);  // A row that is not held: no change.
   Result<void> Retry(MessageId message);    // Due now, whatever the schedule says; ends a hold.
 
-  // Changes made through this process, in order, after their commit.
-  QueueAdvise Advise(QueueSink sink);
+  // MAPI: IMAPITable::Advise(fnevTableModified). Tells of the rows of this queue, those of other
+  // stores excepted, whatever process changes them: added on submit, deleted on abort and
+  // completion, modified by locks, unlocks, second submits and operators.
+  QueueAdvise Advise(QueueSink sink) const;
 
  private:
   Result<void> Change(MessageId message, DueLane lane, bool now);

@@ -22,8 +22,7 @@ enum class ReadReport : std::uint8_t { kRead, kNotRead };
 // Submitted from the store of who has read it, to who has sent it. No report on a report, and none
 // to the null sender.
 Result<void> SubmitReport(RowWriter& rows, const DatabaseState& database,
-                          const MessageRecord& original, ReadReport kind,
-                          std::vector<QueueEvent>& events) {
+                          const MessageRecord& original, ReadReport kind) {
   const PropertyList& about = original.properties;
   const std::string message_class(about.BytesOr(pr::kMessageClass, "IPM"));
   const std::string to(about.BytesOr(pr::kSenderEmailAddress, {}));
@@ -62,9 +61,7 @@ Result<void> SubmitReport(RowWriter& rows, const DatabaseState& database,
   const MessageId id{number};
   RETURN_IF_ERROR(Enqueue(rows, id, report, now, database.id));
   RETURN_IF_ERROR(rows.PutRecipient(id, row));
-  RETURN_IF_ERROR(InsertMessage(rows, id, report));
-  events.push_back({QueueEventKind::kRowAdded, report.store, id});
-  return {};
+  return InsertMessage(rows, id, report);
 }
 
 }  // namespace
@@ -80,8 +77,7 @@ Result<void> CheckReadFlags(std::uint32_t flags) {
 }
 
 Result<void> SetReadFlagIn(RowWriter& rows, const DatabaseState& database, MessageId id,
-                           MessageRecord& record, std::uint32_t flags,
-                           std::vector<QueueEvent>& events) {
+                           MessageRecord& record, std::uint32_t flags) {
   if (record.IsSubmitted()) {
     return Fail(ErrorCode::kSubmitted, "the read flag of a submitted message stays as it is");
   }
@@ -107,7 +103,7 @@ Result<void> SetReadFlagIn(RowWriter& rows, const DatabaseState& database, Messa
     record.message_flags &= ~kMsgFlagNonReadReceiptPending;
   }
   if (send && (record.message_flags & kMsgFlagReadReceiptPending) != 0) {
-    RETURN_IF_ERROR(SubmitReport(rows, database, record, ReadReport::kRead, events));
+    RETURN_IF_ERROR(SubmitReport(rows, database, record, ReadReport::kRead));
     record.message_flags &= ~kPendingFlags;
   }
   if (record.message_flags == before.message_flags && record.properties == before.properties) {
@@ -117,10 +113,10 @@ Result<void> SetReadFlagIn(RowWriter& rows, const DatabaseState& database, Messa
 }
 
 Result<void> ReportDeletedUnread(RowWriter& rows, const DatabaseState& database,
-                                 const MessageRecord& record, std::vector<QueueEvent>& events) {
+                                 const MessageRecord& record) {
   const bool unread = (record.message_flags & kMsgFlagRead) == 0;
   if (!unread || (record.message_flags & kMsgFlagNonReadReceiptPending) == 0) return {};
-  return SubmitReport(rows, database, record, ReadReport::kNotRead, events);
+  return SubmitReport(rows, database, record, ReadReport::kNotRead);
 }
 
 Result<void> Message::SetReadFlag(std::uint32_t flags) {
@@ -129,16 +125,14 @@ Result<void> Message::SetReadFlag(std::uint32_t flags) {
   MessageObject& object = *object_;
   if (object.depth > 0) return Fail(ErrorCode::kNoSupport, "an embedded message has no read state");
   MessageRecord record;
-  std::vector<QueueEvent> events;
   bool current = false;
   RETURN_IF_ERROR(object.database->Update([&](RowWriter& rows) -> Result<void> {
-    events.clear();
     ASSIGN_OR_RETURN(std::optional<MessageRecord> stored, rows.Message(object.id));
     if (!stored) return Fail(ErrorCode::kObjectDeleted, "the message is not stored");
     current =
         stored->sequence == object.record.sequence && stored->revision == object.record.revision;
     record = *std::move(stored);
-    RETURN_IF_ERROR(SetReadFlagIn(rows, *object.database, object.id, record, flags, events));
+    RETURN_IF_ERROR(SetReadFlagIn(rows, *object.database, object.id, record, flags));
     if (record.revision != object.record.revision) record.sequence = rows.Sequence();
     return {};
   }));
@@ -147,8 +141,6 @@ Result<void> Message::SetReadFlag(std::uint32_t flags) {
     object.record.sequence = record.sequence;
     object.record.revision = record.revision;
   }
-  if (!events.empty()) object.database->shared.signal->Raise();
-  object.database->queue_events.Publish(events);
   return {};
 }
 
@@ -166,18 +158,14 @@ Result<Completion> MessageStore::SetReadFlags(FolderId folder, std::span<const M
   }
   Completion completion = Completion::kComplete;
   for (const MessageId id : ids) {
-    std::vector<QueueEvent> events;
     bool skipped = false;
     RETURN_IF_ERROR(database_->Update([&](RowWriter& rows) -> Result<void> {
-      events.clear();
       ASSIGN_OR_RETURN(std::optional<MessageRecord> record, rows.Message(id));
       skipped = !record || record->folder != folder || record->IsSubmitted();
       if (skipped) return {};
-      return SetReadFlagIn(rows, *database_, id, *record, flags, events);
+      return SetReadFlagIn(rows, *database_, id, *record, flags);
     }));
     if (skipped) completion = Completion::kPartial;
-    if (!events.empty()) database_->shared.signal->Raise();
-    database_->queue_events.Publish(events);
   }
   return completion;
 }

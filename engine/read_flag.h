@@ -14,7 +14,6 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "engine/database_state.h"
 #include "engine/rows.h"
@@ -27,12 +26,11 @@ Result<void> CheckReadFlags(std::uint32_t flags);
 // Inside the caller's transaction. `record` is what is stored, and becomes what is.
 //   kSubmitted
 Result<void> SetReadFlagIn(RowWriter& rows, const DatabaseState& database, MessageId id,
-                           MessageRecord& record, std::uint32_t flags,
-                           std::vector<QueueEvent>& events);
+                           MessageRecord& record, std::uint32_t flags);
 
 // Before an unread message is deleted by a client: the report that says so, if one is pending
 // (ruling A27).
 Result<void> ReportDeletedUnread(RowWriter& rows, const DatabaseState& database,
-                                 const MessageRecord& record, std::vector<QueueEvent>& events);
+                                 const MessageRecord& record);
 
 }  // namespace bobbin

@@ -128,8 +128,7 @@ Result<std::vector<DrawnReport>> DrawReports(DatabaseState& database,
 }
 
 Result<void> CreateReport(RowWriter& rows, const DatabaseState& database,
-                          const ReportedMessage& original, const DrawnReport& drawn,
-                          std::vector<QueueEvent>& events) {
+                          const ReportedMessage& original, const DrawnReport& drawn) {
   const ReportMessage& report = *drawn.report;
   const Time now = database.clock->Now();
   std::optional<StoreId> local = original.record.store;
@@ -159,14 +158,17 @@ Result<void> CreateReport(RowWriter& rows, const DatabaseState& database,
   if (!local) {
     record.properties.Set(Property::Number(pr::kDeleteAfterSubmit, 1));
     RETURN_IF_ERROR(Enqueue(rows, drawn.id, record, now, database.id));
-    events.push_back({QueueEventKind::kRowAdded, record.store, drawn.id});
   }
   record.recipient_count = static_cast<std::uint32_t>(recipients.size());
   for (const RecipientRow& row : recipients) {
     record.next_recipient_row = std::max(record.next_recipient_row, row.id.value + 1);
     RETURN_IF_ERROR(rows.PutRecipient(drawn.id, row));
   }
-  return InsertMessage(rows, drawn.id, record);
+  RETURN_IF_ERROR(InsertMessage(rows, drawn.id, record));
+  if (local) {
+    rows.Note({ChangeKind::kNewMail, record.store, drawn.id.value, record.folder, 0, {}, 0});
+  }
+  return {};
 }
 
 }  // namespace bobbin

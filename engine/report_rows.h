@@ -26,9 +26,8 @@ struct ReportedMessage {
   const MessageRecord& record;
 };
 
-// Adds to `events` what the queue's listeners are to be told: nothing when it went to a store here.
+// In the Inbox when it is for a store here, as new mail; else submitted.
 Result<void> CreateReport(RowWriter& rows, const DatabaseState& database,
-                          const ReportedMessage& original, const DrawnReport& drawn,
-                          std::vector<QueueEvent>& events);
+                          const ReportedMessage& original, const DrawnReport& drawn);
 
 }  // namespace bobbin

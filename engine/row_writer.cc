@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <vector>
 
 #include "engine/check.h"
@@ -62,6 +63,22 @@ Result<void> RowWriter::Put(RecordKind kind, kv::TableId table, std::string_view
 
 Result<void> RowWriter::Erase(kv::TableId table, std::string_view key) {
   return transaction_.Erase(table, key);
+}
+
+void RowWriter::Note(const Change& change) {
+  if (change.kind == ChangeKind::kQueueRowDeleted) {
+    const auto added = std::find_if(changes_.begin(), changes_.end(), [&](const Change& other) {
+      return other.kind == ChangeKind::kQueueRowAdded && other.object == change.object;
+    });
+    if (added != changes_.end()) return ForgetQueueRow(change.Message());
+  }
+  changes_.push_back(change);
+}
+
+void RowWriter::ForgetQueueRow(MessageId message) {
+  std::erase_if(changes_, [&](const Change& change) {
+    return change.IsOfQueueRow() && change.Message() == message;
+  });
 }
 
 Result<void> RowWriter::PutRoot(const RootRecord& record) {

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/change.h"
 #include "engine/recipient_table.h"
 #include "engine/record.h"
 #include "engine/row_records.h"
@@ -102,6 +103,13 @@ class RowWriter : public RowReader {
   Result<void> PutWrittenAheadRow(std::uint64_t body);
   Result<void> Erase(kv::TableId table, std::string_view key);
 
+  // What the steps of this closure have done, for whoever is advised of it after the commit. A row
+  // of the queue that is added and deleted in one transaction has never been there.
+  void Note(const Change& change);
+  // Nothing is told about `message`'s row of the queue: nobody can see it.
+  void ForgetQueueRow(MessageId message);
+  const std::vector<Change>& Changes() const { return changes_; }
+
  private:
   Result<void> PutIndexRow(std::string_view key, std::uint64_t target);
   Result<void> Put(RecordKind kind, kv::TableId table, std::string_view key,
@@ -109,6 +117,7 @@ class RowWriter : public RowReader {
 
   kv::WriteTransaction& transaction_;
   std::string sealed_;
+  std::vector<Change> changes_;
 };
 
 // How many content bytes fit into one row of `bodies`.

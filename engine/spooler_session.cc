@@ -40,6 +40,23 @@ Result<void> CheckLockedBy(DatabaseState& database, MessageId id, LockSession se
               "message " + ToQueueId(id) + " is not locked by this spooler session");
 }
 
+// What is to be told although no transaction makes it, and after which transaction: that the lock
+// of a queue row comes or goes, mostly.
+struct SeenRow {
+  Change change;
+  std::uint64_t sequence = 0;
+};
+
+SeenRow See(const RowReader& rows, MessageId message, const MessageRecord& record) {
+  return {
+      Change::QueueRow(ChangeKind::kQueueRowModified, record.store, message, record.queue_sequence),
+      rows.Sequence()};
+}
+
+void Tell(const DatabaseState& database, const SeenRow& seen) {
+  database.AnnounceVolatile(seen.sequence, seen.change);
+}
+
 // Writes the updates; nothing is written unless all of them may be.
 Result<void> UpdateRecipients(RowWriter& rows, MessageId id,
                               const std::vector<RecipientUpdate>& updates) {
@@ -62,11 +79,10 @@ Result<void> UpdateRecipients(RowWriter& rows, MessageId id,
 }
 
 Result<void> DeliverLocally(RowWriter& rows, MessageId id, const MessageRecord& record,
-                            const std::vector<RecipientRowId>& wanted, Time now,
-                            std::vector<QueueEvent>& events) {
+                            const std::vector<RecipientRowId>& wanted, Time now) {
   if (wanted.empty()) return {};
   ASSIGN_OR_RETURN(RecipientTable recipients, rows.Recipients(id));
-  return ServeLocalRows(rows, {id, &record, nullptr, now}, recipients, wanted, events);
+  return ServeLocalRows(rows, {id, &record, nullptr, now}, recipients, wanted);
 }
 
 }  // namespace
@@ -124,15 +140,18 @@ Result<void> SpoolerSession::SetLockState(Message& message, LockState state) {
       return Fail(ErrorCode::kNoAccess, "the message is locked by another spooler session");
     }
   }
+  SeenRow seen;
   // The queue is looked at after the lock is held: an abort that was faster is seen here.
   Result<void> checked = database_->View([&](RowReader& rows) -> Result<void> {
     ASSIGN_OR_RETURN(const MessageRecord record, QueuedMessage(rows, object.id));
+    seen = See(rows, object.id, record);
     ASSIGN_OR_RETURN(const auto row, rows.QueueRow(record.store, record.queue_sequence));
     if (row) return {};
     return Fail(ErrorCode::kCorruptStore, "the submit flag is set but the queue row is missing");
   });
   if (checked && object.HasPendingEdits() && object.access == AccessLevel::kModify) {
     checked = message.SaveChanges(kKeepOpenReadWrite);
+    seen.sequence = std::max(seen.sequence, object.record.sequence);
   }
   if (!checked) {
     if (acquired) locks.Unlock(object.id, session_);
@@ -142,8 +161,7 @@ Result<void> SpoolerSession::SetLockState(Message& message, LockState state) {
   const bool was_locked = holder && holder->session == session_;
   if (state == LockState::kUnlocked) locks.Unlock(object.id, session_);
   if (acquired || (state == LockState::kUnlocked && was_locked)) {
-    database_->queue_events.Publish(
-        {{QueueEventKind::kRowModified, object.record.store, object.id}});
+    Tell(*database_, seen);
   }
   return {};
 }
@@ -168,11 +186,13 @@ Result<std::optional<Message>> SpoolerSession::LockDue(const DueMessage& due) co
   if (!acquired && acquired.error().code == ErrorCode::kNotInQueue) return std::optional<Message>();
   if (!acquired) return tl::unexpected<Error>(std::move(acquired).error());
   std::shared_ptr<MessageObject> object;
+  SeenRow seen;
   Result<void> opened = database_->View([&](RowReader& rows) -> Result<void> {
     // Whoever held the lock before may have moved or finished it since NextDue looked.
     ASSIGN_OR_RETURN(const auto row, rows.DueRow({DueLane::kScheduled, due.due, due.sequence}));
     if (!row) return {};
     ASSIGN_OR_RETURN(const MessageRecord record, QueuedMessage(rows, due.message));
+    seen = See(rows, due.message, record);
     ASSIGN_OR_RETURN(object, LoadMessageObject(database_, rows, due.message, record));
     return {};
   });
@@ -183,13 +203,24 @@ Result<std::optional<Message>> SpoolerSession::LockDue(const DueMessage& due) co
   }
   object->logon = Logon::kSpooler;
   object->session = session_;
-  database_->queue_events.Publish(
-      {{QueueEventKind::kRowModified, object->record.store, object->id}});
+  Tell(*database_, seen);
   return std::optional<Message>(Message(std::move(object)));
 }
 
 void SpoolerSession::Unlock(const EntryId& id) const {
-  database_->shared.locks->Unlock(MessageId{id.Object()}, session_);
+  const MessageId message{id.Object()};
+  LockTable& locks = *database_->shared.locks;
+  const auto holder = locks.Holder(message);
+  locks.Unlock(message, session_);
+  const bool was_locked = holder && holder->session == session_;
+  if (!was_locked || !database_->shared.changes->HasReaders()) return;
+  SeenRow seen;
+  const Result<void> queued = database_->View([&](RowReader& rows) -> Result<void> {
+    ASSIGN_OR_RETURN(const MessageRecord record, QueuedMessage(rows, message));
+    seen = See(rows, message, record);
+    return {};
+  });
+  if (queued) Tell(*database_, seen);
 }
 
 Result<void> SpoolerSession::HoldDamaged(const DueMessage& due) {
@@ -198,6 +229,8 @@ Result<void> SpoolerSession::HoldDamaged(const DueMessage& due) {
       [&](RowWriter& rows) -> Result<void> {
         ASSIGN_OR_RETURN(const auto row, rows.DueRow(key));
         if (!row) return {};
+        rows.Note(Change::QueueRow(ChangeKind::kQueueRowModified, row->store, row->message,
+                                   due.sequence));
         RETURN_IF_ERROR(rows.Erase(table::kDue, EncodeDueKey(key)));
         RETURN_IF_ERROR(rows.PutDueRow({DueLane::kHeld, due.due, due.sequence}, *row));
         // The queue row may be what is damaged: then it is left alone.
@@ -214,18 +247,15 @@ Result<FinishResult> SpoolerSession::FinishMessage(const EntryId& id, std::uint3
   if (flags != 0) return Fail(ErrorCode::kUnknownFlags, "FinishMessage takes no flags");
   ASSIGN_OR_RETURN(const MessageId message, MessageOf(*database_, id));
   FinishResult result = FinishResult::kStillQueued;
-  StoreId store;
   RETURN_IF_ERROR(database_->Update(
       [&](RowWriter& rows) -> Result<void> {
         ASSIGN_OR_RETURN(MessageRecord record, QueuedMessage(rows, message));
         RETURN_IF_ERROR(CheckLockedBy(*database_, message, session_));
-        store = record.store;
         ASSIGN_OR_RETURN(result, FinishInTransaction(rows, message, record, order, database_->id));
         return {};
       },
       kv::SpaceUse::kMayUseReserve));
   database_->shared.locks->Unlock(message, session_);
-  database_->queue_events.Publish({{QueueEventKind::kRowDeleted, store, message}});
   return result;
 }
 
@@ -292,6 +322,22 @@ Result<Message> SpoolerSession::CreateMessage(StoreId store, FolderId folder) co
   return Message(std::move(object));
 }
 
+Result<void> SpoolerSession::NotifyNewMail(const EntryId& id) const {
+  ASSIGN_OR_RETURN(const MessageId message, MessageOf(*database_, id));
+  SeenRow seen;
+  RETURN_IF_ERROR(database_->View([&](RowReader& rows) -> Result<void> {
+    ASSIGN_OR_RETURN(const auto record, rows.Message(message));
+    if (!record || record->embedded_in.value != 0) {
+      return Fail(ErrorCode::kNotFound, "there is no message " + ToQueueId(message));
+    }
+    seen.change = {ChangeKind::kNewMail, record->store, message.value, record->folder, 0, {}, 0};
+    seen.sequence = rows.Sequence();
+    return {};
+  }));
+  Tell(*database_, seen);
+  return {};
+}
+
 Result<void> SpoolerSession::PublishTransports(const TransportProfile& profile) const {
   return database_->shared.transports->Publish(session_, profile);
 }
@@ -323,42 +369,37 @@ Result<FinishResult> SpoolerSession::CommitAttempt(const EntryId& id, const Atte
   ASSIGN_OR_RETURN(const std::vector<DrawnReport> reports,
                    DrawReports(*database_, attempt.reports));
   FinishResult result = FinishResult::kStillQueued;
-  std::vector<QueueEvent> events;
+  SeenRow seen;
   RETURN_IF_ERROR(database_->Update(
       [&](RowWriter& rows) -> Result<void> {
-        events.clear();
         result = FinishResult::kStillQueued;
         ASSIGN_OR_RETURN(MessageRecord record, QueuedMessage(rows, message));
         RETURN_IF_ERROR(CheckLockedBy(*database_, message, session_));
         RETURN_IF_ERROR(UpdateRecipients(rows, message, attempt.updates));
         RETURN_IF_ERROR(DeliverLocally(rows, message, record, attempt.deliver_locally,
-                                       database_->clock->Now(), events));
+                                       database_->clock->Now()));
         for (const DrawnReport& report : reports) {
-          RETURN_IF_ERROR(CreateReport(rows, *database_, {message, record}, report, events));
+          RETURN_IF_ERROR(CreateReport(rows, *database_, {message, record}, report));
         }
         ASSIGN_OR_RETURN(const RecipientTable recipients, rows.Recipients(message));
         const bool all_settled =
             std::all_of(recipients.begin(), recipients.end(),
                         [](const RecipientRow& row) { return row.delivery.responsibility; });
         if (!all_settled || !attempt.finish) {
-          events.push_back({QueueEventKind::kRowModified, record.store, message});
+          seen = See(rows, message, record);
           return Reschedule(rows, record, attempt.next_due, std::nullopt);
         }
-        events.push_back({QueueEventKind::kRowDeleted, record.store, message});
         for (const Property& property : attempt.missing_sender) record.properties.Set(property);
         ASSIGN_OR_RETURN(result,
                          FinishInTransaction(rows, message, record, attempt.order, database_->id));
         return {};
       },
       kv::SpaceUse::kMayUseReserve));
-  if (!attempt.keep_locked || result != FinishResult::kStillQueued) {
-    database_->shared.locks->Unlock(message, session_);
-  }
-  const bool submitted_report = std::any_of(events.begin(), events.end(), [](const QueueEvent& e) {
-    return e.kind == QueueEventKind::kRowAdded;
-  });
-  if (submitted_report) database_->shared.signal->Raise();
-  database_->queue_events.Publish(events);
+  const bool is_queued = result == FinishResult::kStillQueued;
+  if (is_queued && attempt.keep_locked) return result;
+  database_->shared.locks->Unlock(message, session_);
+  // Not before the lock is gone: whoever is told looks at the row, and sees it unlocked.
+  if (is_queued) Tell(*database_, seen);
   return result;
 }
 

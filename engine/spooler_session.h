@@ -115,6 +115,13 @@ class SpoolerSession {
   //   kNotFound  no such folder in that store
   Result<Message> CreateMessage(StoreId store, FolderId folder) const;
 
+  // MAPI: IMsgStore::NotifyNewMail, when an inbound transport's message is in its folder, hooks
+  // included. Tells kFnevNewMail to those who are advised of the folder it is in, or of the whole
+  // store. What a tightly coupled store or the spooler itself delivers (local delivery, reports) is
+  // told by its own commit.
+  //   kInvalidEntryId, kNotFound
+  Result<void> NotifyNewMail(const EntryId& id) const;
+
   // --- Preprocessing ---
 
   // Tells every process what the transports of this spooler take (engine/transport_profile.h),

@@ -1,7 +1,5 @@
-// Statements C41 to C46: the outgoing queue table, its order, and what is told about it.
-#include <functional>
-
-#include "engine/kv/commit_fault.h"
+// Statements C41 to C49: the outgoing queue table and its order. What is told about it (C43 to
+// C45): notification_test.cc.
 #include "tests/conformance/conformance.h"
 
 namespace bobbin {
@@ -71,94 +69,6 @@ TEST_F(Conformance, C042_TheQueueTableHasTheElevenRequiredColumns) {
   EXPECT_EQ(row.NumberOr(pr::kSubmitFlags, -1), 0);
 }
 
-// How one change of the queue is taken, on a message that has been brought to where it may be.
-struct QueueChange {
-  std::string name;
-  bool submitted_before;
-  bool locked_before;
-  std::function<Result<void>(MessageStore&, SpoolerSession&, const EntryId&)> take;
-};
-
-const std::vector<QueueChange> kQueueChanges{
-    {"submit", false, false,
-     [](MessageStore& store, SpoolerSession&, const EntryId& id) -> Result<void> {
-       ASSIGN_OR_RETURN(Message message, store.OpenMessage(id, kMapiModify));
-       return message.SubmitMessage();
-     }},
-    {"abort", true, false,
-     [](MessageStore& store, SpoolerSession&, const EntryId& id) { return store.AbortSubmit(id); }},
-    {"hold", true, false,
-     [](MessageStore&, SpoolerSession& session, const EntryId& id) {
-       return session.GetOutgoingQueue().Hold(MessageId{id.Object()});
-     }},
-    {"lock with pending edits", true, false,
-     [](MessageStore&, SpoolerSession& session, const EntryId& id) -> Result<void> {
-       ASSIGN_OR_RETURN(Message message, session.OpenMessage(id));
-       SetProp(message, Property::Bytes(pr::kSubject, "edited"));
-       return session.SetLockState(message, LockState::kLocked);
-     }},
-    {"attempt", true, true,
-     [](MessageStore&, SpoolerSession& session, const EntryId& id) -> Result<void> {
-       RETURN_IF_ERROR(session.CommitAttempt(id, Attempt{}));
-       return {};
-     }},
-    {"finish", true, true,
-     [](MessageStore&, SpoolerSession& session, const EntryId& id) -> Result<void> {
-       RETURN_IF_ERROR(session.FinishMessage(id));
-       return {};
-     }},
-};
-
-enum class Fault : std::uint8_t { kNone, kWrite, kCommitLost, kAnswerLost };
-
-// How many events `change` causes when `fault` meets it.
-std::size_t EventsOf(const QueueChange& change, Fault fault) {
-  TemporaryDatabase database;
-  Message draft = NewDraft(database.Store());
-  const EntryId id = Must(draft.Id());
-  Must(draft.SaveChanges(kKeepOpenReadWrite));
-  SpoolerSession session = Must(database.Database().OpenSpoolerSession());
-  if (change.submitted_before) Must(draft.SubmitMessage());
-  if (change.locked_before) {
-    Message message = Must(session.OpenMessage(id));
-    Must(session.SetLockState(message, LockState::kLocked));
-  }
-  std::size_t events = 0;
-  const QueueAdvise advise =
-      database.Database().GetOutgoingQueue().Advise([&](const QueueEvent&) { ++events; });
-  const auto engine = database.Engine();
-  switch (fault) {
-    case Fault::kNone:
-      break;
-    case Fault::kWrite:
-      kv::FailWriteForTesting(*engine, 1);
-      break;
-    case Fault::kCommitLost:
-      kv::FailCommitForTesting(*engine, 1, kv::CommitFault::kNothingCommitted);
-      break;
-    case Fault::kAnswerLost:
-      kv::FailCommitForTesting(*engine, 1, kv::CommitFault::kCommitted);
-      break;
-  }
-  const Result<void> outcome = change.take(database.Store(), session, id);
-  EXPECT_FALSE(kv::FaultPendingForTesting(*engine)) << "the fault never happened";
-  EXPECT_EQ(outcome.has_value(), fault == Fault::kNone);
-  return events;
-}
-
-// C44: No notification is delivered for a change that did not commit. Every change of the queue,
-// with a write that fails and with a commit that fails in both ways; each of them does cause
-// exactly one notification when it succeeds.
-TEST_F(Conformance, C044_WhatDidNotCommitIsNotTold) {
-  for (const QueueChange& change : kQueueChanges) {
-    SCOPED_TRACE(change.name);
-    EXPECT_EQ(EventsOf(change, Fault::kNone), 1U);
-    EXPECT_EQ(EventsOf(change, Fault::kWrite), 0U);
-    EXPECT_EQ(EventsOf(change, Fault::kCommitLost), 0U);
-    EXPECT_EQ(EventsOf(change, Fault::kAnswerLost), 0U);
-  }
-}
-
 // C46: The queue after restart equals the set of messages carrying SUBMIT, same order. Two stores,
 // with messages submitted, aborted, finished, locked and only saved; the set is taken from the
 // contents of all folders.
@@ -208,56 +118,6 @@ TEST_F(Conformance, C046_TheQueueAfterRestartIsTheSetOfSubmittedMessages) {
   EXPECT_THAT(submitted(Store()), testing::UnorderedElementsAreArray(expected_here));
   EXPECT_THAT(submitted(other), testing::UnorderedElementsAreArray(expected_other));
   EXPECT_EQ(Findings(Db()), "");
-}
-
-// What an adviser of the queue table is told.
-class Advised : public Conformance {
- protected:
-  std::vector<QueueEventKind> Told(const EntryId& id) {
-    std::vector<QueueEventKind> kinds;
-    for (const QueueEvent& event : events_) {
-      if (event.message == IdOf(id)) kinds.push_back(event.kind);
-    }
-    events_.clear();
-    return kinds;
-  }
-  std::vector<QueueEvent> events_;
-  QueueAdvise advise_ =
-      Db().GetOutgoingQueue().Advise([this](const QueueEvent& event) { events_.push_back(event); });
-};
-
-// C43: Submit yields exactly one TABLE_ROW_ADDED, abort and finish exactly one TABLE_ROW_DELETED,
-// to an adviser of the queue table.
-TEST_F(Advised, C043_SubmitAbortAndFinishAreToldOnce) {
-  const EntryId id = SubmitNew(Store());
-  EXPECT_THAT(Told(id), testing::ElementsAre(QueueEventKind::kRowAdded));
-  Must(Store().AbortSubmit(id));
-  EXPECT_THAT(Told(id), testing::ElementsAre(QueueEventKind::kRowDeleted));
-  Message draft = Must(Store().OpenMessage(id, kMapiModify));
-  Must(draft.SubmitMessage());
-  EXPECT_THAT(Told(id), testing::ElementsAre(QueueEventKind::kRowAdded));
-  SpoolerSession session = Must(Db().OpenSpoolerSession());
-  Must(Lock(session, id));
-  events_.clear();
-  Must(session.FinishMessage(id));
-  EXPECT_THAT(Told(id), testing::ElementsAre(QueueEventKind::kRowDeleted));
-}
-
-// C45: Lock, unlock and second submit yield TABLE_ROW_MODIFIED.
-TEST_F(Advised, C045_LockUnlockAndSecondSubmitModifyTheQueueRow) {
-  const EntryId id = SubmitNew(Store());
-  events_.clear();
-  SpoolerSession session = Must(Db().OpenSpoolerSession());
-  Must(Lock(session, id));
-  EXPECT_THAT(Told(id), testing::ElementsAre(QueueEventKind::kRowModified));
-  Must(Lock(session, id));
-  EXPECT_THAT(Told(id), testing::IsEmpty()) << "it was locked already";
-  Must(Must(session.OpenMessage(id)).SubmitMessage());
-  EXPECT_THAT(Told(id), testing::ElementsAre(QueueEventKind::kRowModified));
-  Must(Unlock(session, id));
-  EXPECT_THAT(Told(id), testing::ElementsAre(QueueEventKind::kRowModified));
-  Must(Unlock(session, id));
-  EXPECT_THAT(Told(id), testing::IsEmpty());
 }
 
 // C47: PR_PRIORITY does not change queue order.
