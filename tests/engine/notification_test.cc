@@ -248,7 +248,7 @@ TEST_F(NotificationTest, MovedAndCopiedCarryTheOldIdentifiers) {
 
   EXPECT_EQ(told[0].event, kFnevObjectCreated);
   EXPECT_EQ(told[1].event, kFnevObjectModified);
-  for (int i = 0; i < 2; ++i) {
+  for (std::size_t i = 0; i < 2; ++i) {
     EXPECT_EQ(told[i].entry_id, id);
     EXPECT_EQ(told[i].parent_id, FolderEntry(folders.inbox));
     EXPECT_FALSE(told[i].old_id || told[i].old_parent_id);
