@@ -440,24 +440,28 @@ TEST_F(NotificationTest, MissedLocksAreAReloadToo) {
   EXPECT_THAT(Told(events), IsEmpty());
 }
 
+// Two rows in one commit, so that the second is at hand when the sink is told of the first.
 TEST_F(NotificationTest, UnadviseWithinTheSinkEndsItsCalls) {
-  RecordedEvents<QueueEvent> events;
-  RecordedEvents<QueueEvent> others;
-  QueueAdvise advise;
+  const StandardFolders& folders = Store().Folders();
+  const std::vector<MessageId> two{IdOf(Save(folders.inbox)), IdOf(Save(folders.inbox))};
+  RecordedEvents<ContentsEvent> events;
+  RecordedEvents<ContentsEvent> others;
+  AdviseConnection advise;
   std::latch set(1);
-  advise = Db().GetOutgoingQueue().Advise([&, record = events.Sink()](const QueueEvent& event) {
-    set.wait();
-    record(event);
-    advise.Unadvise();
-  });
+  advise = Must(Store().AdviseContentsTable(
+      folders.drafts, [&, record = events.Sink()](const ContentsEvent& event) {
+        set.wait();
+        record(event);
+        advise.Unadvise();
+      }));
   set.count_down();
-  const QueueAdvise other = Db().GetOutgoingQueue().Advise(others.Sink());
-  SubmitNew(Store());
+  const AdviseConnection other = Must(Store().AdviseContentsTable(folders.drafts, others.Sink()));
+  Must(Store().CopyMessages(folders.inbox, two, folders.drafts));
+  Save(folders.drafts);
+  EXPECT_THAT(others.Take(3), SizeIs(3));
   EXPECT_THAT(events.Take(1), SizeIs(1));
-  SubmitNew(Store());
-  EXPECT_THAT(others.Take(2), SizeIs(2));
-  advise = QueueAdvise();  // No call is under way any more.
-  EXPECT_THAT(events.Take(0), IsEmpty());
+  advise = AdviseConnection();  // No call is under way any more.
+  EXPECT_THAT(events.All(), IsEmpty());
 }
 
 TEST_F(NotificationTest, AConnectionMayBeDestroyedWithinItsSink) {

@@ -45,6 +45,12 @@ class RecordedEvents {
     return before;
   }
 
+  // What has come and was not taken.
+  std::vector<Event> All() const {
+    const std::lock_guard lock(state_->mutex);
+    return state_->events;
+  }
+
   // The next `count`.
   std::vector<Event> Take(std::size_t count) {
     std::unique_lock lock(state_->mutex);
