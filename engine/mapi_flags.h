@@ -12,7 +12,6 @@ inline constexpr std::uint32_t kMsgFlagSubmit = 0x4;
 inline constexpr std::uint32_t kMsgFlagUnsent = 0x8;
 inline constexpr std::uint32_t kMsgFlagHasAttach = 0x10;
 inline constexpr std::uint32_t kMsgFlagFromMe = 0x20;
-inline constexpr std::uint32_t kMsgFlagAssociated = 0x40;
 inline constexpr std::uint32_t kMsgFlagResend = 0x80;
 
 // PR_ATTACH_METHOD.

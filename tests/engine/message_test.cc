@@ -171,6 +171,9 @@ TEST_F(MessageObjects, ComputeWhatTheSpecificationComputes) {
   EXPECT_GT(props.NumberOr(pr::kMessageSize, 0), 0);
   EXPECT_EQ(props.BytesOr(pr::kParentEntryId, {}),
             Store().EntryIdOf(Store().Folders().drafts.value).ToBytes());
+  const std::string store_id = Store().EntryIdOf(Store().Id().value).ToBytes();
+  EXPECT_EQ(props.BytesOr(pr::kStoreEntryId, {}), store_id);
+  EXPECT_EQ(props.BytesOr(pr::kStoreRecordKey, {}), store_id);
 }
 
 TEST_F(MessageObjects, KeepTheSubjectPrefixInStepWithTheSubject) {
@@ -307,6 +310,26 @@ TEST_F(MessageObjects, OfTheSpoolerCannotPutAnAbortedMessageBackInTheQueue) {
   EXPECT_EQ(Findings(Db()), "");
 }
 
+TEST_F(MessageObjects, MadeByTheSpoolerKeepWhoIsServed) {
+  SpoolerSession session = Must(Db().OpenSpoolerSession());
+  EXPECT_THAT(session.CreateMessage(Store().Id(), FolderId{Store().Id().value}),
+              IsError(ErrorCode::kNotFound));
+  Message message = Must(session.CreateMessage(Store().Id(), Store().Folders().outbox));
+  EXPECT_EQ(Must(message.GetProp(pr::kMessageFlags)).number, kMsgFlagUnmodified);
+  RecipientRow served = MakeSmtpRecipient("b@x.test", kRecipientTo);
+  served.delivery.responsibility = true;
+  Must(message.ModifyRecipients(kModifyRecipientsAdd,
+                                {served, MakeSmtpRecipient("c@x.test", kRecipientTo)}));
+  const EntryId id = Must(message.Id());
+  Must(message.SubmitMessage());
+  const RecipientTable rows =
+      Must(Must(Db().OpenMessageForOperator(MessageId{id.Object()})).GetRecipientTable());
+  ASSERT_THAT(rows, SizeIs(2));
+  EXPECT_TRUE(rows[0].delivery.responsibility);
+  EXPECT_FALSE(rows[1].delivery.responsibility);
+  EXPECT_EQ(Findings(Db()), "");
+}
+
 TEST_F(MessageObjects, OfTheSpoolerCannotMakeAServedRecipientUnserved) {
   const EntryId id = SubmitNew(Store(), {"served@x.test", "open@x.test"});
   SpoolerSession session = Must(Db().OpenSpoolerSession());
@@ -359,9 +382,11 @@ TEST_F(MessageObjects, AreCreatedInFoldersOnlyAndSavedOnlyWhereTheFolderStillIs)
 
 TEST_F(MessageObjects, AreRefusedUnknownFlags) {
   Message message = New();
-  EXPECT_THAT(message.SaveChanges(0x100), IsError(ErrorCode::kUnknownFlags));
+  for (const std::uint32_t flags : {0x80U, 0x100U, 0x1000U}) {
+    EXPECT_THAT(message.SaveChanges(flags), IsError(ErrorCode::kUnknownFlags)) << flags;
+  }
   const EntryId id = Must(message.Id());
-  Must(message.SaveChanges());
+  EXPECT_THAT(message.SaveChanges(kMapiDeferredErrors), IsOk()) << "accepted, without effect";
   EXPECT_THAT(Store().OpenEntry(id, 0x2), IsError(ErrorCode::kUnknownFlags));
   EXPECT_THAT(Store().AbortSubmit(id, 1), IsError(ErrorCode::kUnknownFlags));
 }
