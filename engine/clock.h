@@ -4,6 +4,7 @@
 // 1601-01-01 UTC) appears only where a property is stored or read.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 
@@ -29,8 +30,12 @@ inline std::int64_t ToFileTime(Time time) {
   return time.time_since_epoch().count() / 100 + kFileTimeOfUnixEpoch;
 }
 
+// Of any number: what Time cannot hold (it reaches from 1677 to 2262) is its first or last moment.
 inline Time FromFileTime(std::int64_t ticks) {
-  return Time(std::chrono::nanoseconds((ticks - kFileTimeOfUnixEpoch) * 100));
+  constexpr std::int64_t reach = std::chrono::nanoseconds::max().count() / 100;
+  const std::int64_t held =
+      std::clamp(ticks, kFileTimeOfUnixEpoch - reach, kFileTimeOfUnixEpoch + reach);
+  return Time(std::chrono::nanoseconds((held - kFileTimeOfUnixEpoch) * 100));
 }
 
 }  // namespace bobbin

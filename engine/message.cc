@@ -44,9 +44,24 @@ bool IsComputed(PropertyTag tag) {
                      [&](PropertyTag computed) { return computed.Id() == tag.Id(); });
 }
 
+// What steers a submission is read with its own type; of another it would be stored and obeyed by
+// nobody.
+constexpr PropertyTag kSteeringTags[] = {
+    pr::kMessageFlags,      pr::kMessageClass,      pr::kSentMailEntryId,
+    pr::kDeleteAfterSubmit, pr::kDeferredSendTime,  pr::kDeferredSendNumber,
+    pr::kDeferredSendUnits, pr::kInternetMessageId, pr::kPriority};
+
+const PropertyTag* FindSteering(PropertyTag tag) {
+  const auto at = std::find_if(std::begin(kSteeringTags), std::end(kSteeringTags),
+                               [&](PropertyTag steering) { return steering.Id() == tag.Id(); });
+  return at == std::end(kSteeringTags) ? nullptr : at;
+}
+
 // Why `property` cannot be stored on a message as it is; nothing when it can.
 std::optional<ErrorCode> Problem(const MessageObject& object, const Property& property) {
   if (IsComputed(property.tag)) return ErrorCode::kComputed;
+  const PropertyTag* steering = FindSteering(property.tag);
+  if (steering != nullptr && *steering != property.tag) return ErrorCode::kInvalidType;
   if (property.tag.Id() == pr::kInternetContent.Id()) return ErrorCode::kNotEnoughMemory;
   if (property.tag.Id() == pr::kSentMailEntryId.Id()) {
     const Result<EntryId> id = EntryId::FromBytes(property.bytes);
@@ -61,6 +76,13 @@ std::optional<ErrorCode> Problem(const MessageObject& object, const Property& pr
     }
   }
   return std::nullopt;
+}
+
+// The same of a stream. What steers is checked as SetProps checks it, which a stream cannot be.
+std::optional<ErrorCode> StreamProblem(const Property& property) {
+  if (IsComputed(property.tag)) return ErrorCode::kComputed;
+  return FindSteering(property.tag) == nullptr ? std::nullopt
+                                               : std::optional(ErrorCode::kInvalidType);
 }
 
 // PR_MESSAGE_FLAGS: only bits writable at the moment change; a wish for others is a problem.
@@ -130,6 +152,15 @@ Result<void> CheckRow(const RecipientRow& row) {
     if (property.tag.Type() == PropertyType::kNull) {
       return Fail(ErrorCode::kInvalidParameter, "a recipient property has type PT_NULL");
     }
+    if (ValueProblem(property)) {
+      return Fail(ErrorCode::kInvalidParameter,
+                  "a recipient property has a type, or a value, that "
+                  "no property has");
+    }
+  }
+  if (row.properties.ByteCount() > Message::kPropertyBytesMax) {
+    return Fail(ErrorCode::kTooBig, "the properties of a recipient take more than " +
+                                        std::to_string(Message::kPropertyBytesMax) + " bytes");
   }
   if (row.properties.Find(pr::kRecipientType) == nullptr) {
     return Fail(ErrorCode::kInvalidParameter, "a recipient row has no PR_RECIPIENT_TYPE");
@@ -137,12 +168,18 @@ Result<void> CheckRow(const RecipientRow& row) {
   return {};
 }
 
-// PR_RESPONSIBILITY may be given as a property; it is kept as the typed field.
+// PR_RESPONSIBILITY may be given as a property; it is kept as the typed field. Properties of type
+// PT_ERROR, which a table's row has for those that are missing, are left out.
 void NormalizeRow(RecipientRow& row) {
+  std::vector<PropertyTag> missing;
+  for (const Property& property : row.properties) {
+    if (property.tag.SingleType() == PropertyType::kError) missing.push_back(property.tag);
+  }
+  for (const PropertyTag tag : missing) row.properties.Erase(tag);
   if (const Property* given = row.properties.Find(pr::kResponsibility)) {
     row.delivery.responsibility = given->number != 0;
-    row.properties.Erase(pr::kResponsibility);
   }
+  row.properties.Erase(pr::kResponsibility);
   row.properties.Erase(pr::kRowId);
 }
 
@@ -245,10 +282,7 @@ Result<std::vector<PropertyProblem>> Message::DeleteProps(std::span<const Proper
 Result<void> Message::SetStream(PropertyTag tag, MessageBody content) {
   RETURN_IF_ERROR(object_->CheckWritable());
   if (tag.Id() == pr::kInternetContent.Id()) return SetContent(std::move(content));
-  RETURN_IF_ERROR(
-      SetStreamProperty(Edits(*object_), tag, std::move(content), [](const Property& property) {
-        return IsComputed(property.tag) ? std::optional(ErrorCode::kComputed) : std::nullopt;
-      }));
+  RETURN_IF_ERROR(SetStreamProperty(Edits(*object_), tag, std::move(content), StreamProblem));
   object_->edited = true;
   return {};
 }
@@ -273,8 +307,8 @@ Result<void> Message::ModifyRecipients(std::uint32_t flags, std::vector<Recipien
   if (flags != kModifyRecipientsRemove) {
     std::erase_if(rows, [](const RecipientRow& row) { return row.properties.Size() == 0; });
     for (RecipientRow& row : rows) {
-      RETURN_IF_ERROR(CheckRow(row));
       NormalizeRow(row);
+      RETURN_IF_ERROR(CheckRow(row));
     }
   }
   RecipientTable table = flags == kModifyRecipientsReplace ? RecipientTable() : object_->recipients;

@@ -33,6 +33,7 @@ namespace bobbin {
 
 struct MessageObject;
 class Attachment;
+class RecipientView;
 
 enum class AccessLevel : std::uint8_t { kReadOnly = 0, kModify = 1 };  // PR_ACCESS_LEVEL.
 
@@ -73,15 +74,18 @@ class Message {
   // Added rows get their ids in order; Modify and Remove name rows by `id`.
   //   kUnknownFlags      more than one flag, or another one
   //   kNotFound          Modify, Remove: no such row; nothing changed
-  //   kInvalidParameter  a row has no recipient type, or a PT_NULL property
-  //   kTooBig            more than kRecipientCountMax rows
+  //   kInvalidParameter  a row has no recipient type, or a PT_NULL property, a PT_OBJECT one, or a
+  //                      value that its type cannot have; those of PT_ERROR are left out
+  //   kTooBig            more than kRecipientCountMax rows, or kPropertyBytesMax in one
   Result<void> ModifyRecipients(std::uint32_t flags, std::vector<RecipientRow> rows);
   Result<RecipientTable> GetRecipientTable() const;
+  // The same as a table, with columns and restrictions (engine/recipient_view.h).
+  Result<RecipientView> ViewRecipients() const;
 
   // MAPI: IMAPIProp::OpenProperty with IID_IStream. A string, binary or (packed)
   // multi-value of any length up to kContentBytesMax. The reader is invalid once the message is
   // submitted (C25).
-  //   kInvalidType  a number
+  //   kInvalidType  a number, or what steers the submission (PR_SENTMAIL_ENTRYID, ...)
   //   kComputed     the store computes it
   //   kNotFound     OpenStream: the message does not have it
   Result<void> SetStream(PropertyTag tag, MessageBody content);

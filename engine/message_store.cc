@@ -160,7 +160,9 @@ Result<void> AbortSubmitIn(DatabaseState& database, MessageId message,
   // Read first: a locked message answers kUnableToAbort only if it is queued at all.
   const auto queued = [&](RowReader& rows) -> Result<MessageRecord> {
     ASSIGN_OR_RETURN(std::optional<MessageRecord> record, rows.Message(message));
-    if (!record) return Fail(ErrorCode::kNotFound, "there is no message " + ToQueueId(message));
+    if (!record || record->embedded_in.value != 0) {
+      return Fail(ErrorCode::kNotFound, "there is no message " + ToQueueId(message));
+    }
     if (only_store && record->store != *only_store) {
       return Fail(ErrorCode::kInvalidEntryId, "the entry identifier is of another store");
     }

@@ -9,17 +9,6 @@ namespace {
 
 constexpr std::size_t kClassIdBytes = 16;
 
-std::optional<ErrorCode> ValueProblem(const Property& property) {
-  const PropertyType single = property.tag.SingleType();
-  if (ShapeOf(single) == ValueShape::kNone) return ErrorCode::kInvalidType;
-  const Result<std::vector<Property>> values = property.Values();
-  if (!values) return ErrorCode::kInvalidParameter;
-  const bool odd_id = std::any_of(values->begin(), values->end(), [&](const Property& value) {
-    return single == PropertyType::kClassId && value.bytes.size() != kClassIdBytes;
-  });
-  return odd_id ? std::optional(ErrorCode::kInvalidParameter) : std::nullopt;
-}
-
 tl::unexpected<Error> TooManyBytes() {
   return Fail(ErrorCode::kNotEnoughMemory, "the properties take more than " +
                                                std::to_string(kObjectPropertyBytesMax) +
@@ -58,6 +47,17 @@ void DropStream(PropertyEdits edits, PropertyTag tag) {
 }
 
 }  // namespace
+
+std::optional<ErrorCode> ValueProblem(const Property& property) {
+  const PropertyType single = property.tag.SingleType();
+  if (ShapeOf(single) == ValueShape::kNone) return ErrorCode::kInvalidType;
+  const Result<std::vector<Property>> values = property.Values();
+  if (!values || values->empty()) return ErrorCode::kInvalidParameter;
+  const bool odd_id = std::any_of(values->begin(), values->end(), [&](const Property& value) {
+    return single == PropertyType::kClassId && value.bytes.size() != kClassIdBytes;
+  });
+  return odd_id ? std::optional(ErrorCode::kInvalidParameter) : std::nullopt;
+}
 
 Result<std::vector<PropertyProblem>> SetProperties(PropertyEdits edits,
                                                    std::span<const Property> properties,

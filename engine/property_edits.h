@@ -26,6 +26,9 @@ struct PropertyEdits {
 // Why a property of this identifier cannot be set or deleted; nothing when it can.
 using PropertyRule = std::function<std::optional<ErrorCode>(const Property&)>;
 
+// Why no object can have this value: its type is none, or cannot have it. Nothing when one can.
+std::optional<ErrorCode> ValueProblem(const Property& property);
+
 // Of all property names, strings and binaries of one object; longer values become streams.
 inline constexpr std::size_t kObjectPropertyBytesMax = std::size_t{48} << 10;
 

@@ -114,7 +114,7 @@ Result<Message> SpoolerSession::OpenMessage(const EntryId& id) const {
   std::shared_ptr<MessageObject> object;
   RETURN_IF_ERROR(database_->View([&](RowReader& rows) -> Result<void> {
     ASSIGN_OR_RETURN(const auto record, rows.Message(message));
-    if (!record) {
+    if (!record || record->embedded_in.value != 0) {
       return Fail(ErrorCode::kNotFound, "there is no message " + ToQueueId(message));
     }
     ASSIGN_OR_RETURN(object, LoadMessageObject(database_, rows, message, *record));
@@ -128,6 +128,9 @@ Result<Message> SpoolerSession::OpenMessage(const EntryId& id) const {
 Result<void> SpoolerSession::SetLockState(Message& message, LockState state) {
   MessageObject& object = *message.object_;
   RETURN_IF_ERROR(object.CheckOpen());
+  if (object.database->id != database_->id) {
+    return Fail(ErrorCode::kInvalidEntryId, "the message is of another database");
+  }
   LockTable& locks = *database_->shared.locks;
   bool acquired = false;
   if (state == LockState::kLocked) {

@@ -96,6 +96,8 @@ class SpoolerSession {
   Result<Message> OpenMessage(const EntryId& id) const;
 
   // MAPI: IMsgStore::SetLockState. Pending edits of `message` are saved first.
+  //   kInvalidEntryId    of another database
+  //   kInvalidParameter  another value of `state`
   //   kNotInQueue     not submitted, or locked by another session (C10, C11)
   //   kNoAccess       kUnlocked: locked by another session
   //   kCorruptStore   the submit flag is set but the queue does not have it

@@ -1,6 +1,7 @@
 // Statements C17 to C40: what SubmitMessage does, and what it leaves alone when it fails.
 #include "engine/attachment.h"
 #include "engine/kv/commit_fault.h"
+#include "engine/recipient_view.h"
 #include "tests/conformance/conformance.h"
 #include "tests/support/fault_sweep.h"
 
@@ -183,6 +184,8 @@ TEST_F(Conformance, C025_WhatIsOpenOfASubmittedMessageIsInvalidToo) {
   ASSERT_THAT(
       Must(attachment.SetProps(std::vector{Property::Bytes(pr::kAttachDataBinary, "attached")})),
       testing::IsEmpty());
+  const RecipientView table = Must(message.ViewRecipients());
+  EXPECT_EQ(Must(table.RowCount()), 1U);
   MessageBodyReader data = Must(attachment.OpenStream(pr::kAttachDataBinary));
   Message embedded = Must(attachment.CreateEmbeddedMessage());
   Must(attachment.SaveChanges(kKeepOpenReadWrite));
@@ -192,6 +195,7 @@ TEST_F(Conformance, C025_WhatIsOpenOfASubmittedMessageIsInvalidToo) {
   data.Rewind();
   Must(message.SubmitMessage());
   EXPECT_THAT(stream.Next(), IsError(ErrorCode::kInvalidObject));
+  EXPECT_THAT(table.QueryRows(1), IsError(ErrorCode::kInvalidObject));
   EXPECT_THAT(data.Next(), IsError(ErrorCode::kInvalidObject));
   EXPECT_THAT(attachment.GetProps(), IsError(ErrorCode::kInvalidObject));
   EXPECT_THAT(attachment.Number(), IsError(ErrorCode::kInvalidObject));
