@@ -231,7 +231,7 @@ TEST(Tidy, EveryDocumentHasOneTitle) {
   EXPECT_EQ(titles("# a\n# b\n```\n# c\n```\n"), 2);
   std::vector<fs::path> documents = {fs::path(BOBBIN_SOURCE_ROOT) / "README.md"};
   for (const auto& entry : fs::directory_iterator(fs::path(BOBBIN_SOURCE_ROOT) / "docs")) {
-    documents.push_back(entry.path());
+    if (entry.path().extension() == ".md") documents.push_back(entry.path());
   }
   for (const fs::path& document : documents) {
     std::ostringstream text;
