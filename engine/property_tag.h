@@ -185,6 +185,8 @@ inline constexpr PropertyTag kEnvelopeId{0x6613001F};
 // Header fields, complete lines with CRLF, that go before the content when it is transmitted
 // (spooler/preprocessor.h).
 inline constexpr PropertyTag kAddedHeaderFields{0x6614001F};
+// Text with CRLF that goes behind it (spooler/preprocessors/footer.h).
+inline constexpr PropertyTag kAddedFooter{0x6615001F};
 // clang-format on
 }  // namespace pr
 

@@ -169,15 +169,23 @@ Owned<GMimeObject> BinaryPart(std::string_view mime_tag, std::string_view bytes,
   return Owned<GMimeObject>(GMIME_OBJECT(part));
 }
 
-Owned<GMimeObject> Multipart(const char* subtype, const std::vector<Owned<GMimeObject>>& parts) {
+Owned<GMimeObject> NewMultipart(const char* subtype, const std::string& boundary,
+                                const std::vector<Owned<GMimeObject>>& parts) {
   GMimeMultipart* multipart = g_mime_multipart_new_with_subtype(subtype);
+  g_mime_multipart_set_boundary(multipart, boundary.c_str());
   for (const Owned<GMimeObject>& part : parts) g_mime_multipart_add(multipart, part.get());
   return Owned<GMimeObject>(GMIME_OBJECT(multipart));
 }
 
 // Builds the MIME tree; counts what it reads.
+//
+// Every rendering of a message is the same, byte for byte: it may have been signed, and systems may
+// know a message they have by what it looks like. Boundaries are therefore drawn from its search
+// key, which is random.
 class Composer {
  public:
+  explicit Composer(std::string_view search_key) : boundary_("=_" + ToHex(search_key)) {}
+
   Result<Owned<GMimeMessage>> Compose(const Message& message, const PropertyList& properties,
                                       const RecipientTable& recipients,
                                       std::string_view default_author) {
@@ -201,14 +209,17 @@ class Composer {
   }
 
  private:
+  Owned<GMimeObject> Multipart(const char* subtype, const std::vector<Owned<GMimeObject>>& parts) {
+    return NewMultipart(subtype, boundary_ + "_" + std::to_string(multiparts_++), parts);
+  }
+
   Result<void> Count(std::size_t bytes) {
     bytes_ += bytes;
     if (bytes_ <= kContentBytesMax) return {};
     return Fail(ErrorCode::kTooBig, "the message has more than 150 MiB in its parts");
   }
 
-  static Owned<GMimeObject> Text(const MessageBodies& bodies,
-                                 std::vector<Owned<GMimeObject>> related) {
+  Owned<GMimeObject> Text(const MessageBodies& bodies, std::vector<Owned<GMimeObject>> related) {
     if (!bodies.html) return TextPart("plain", bodies.plain.value_or(""), "utf-8");
     Owned<GMimeObject> html = TextPart("html", *bodies.html, bodies.html_charset);
     if (!related.empty()) {
@@ -268,6 +279,8 @@ class Composer {
     return BinaryPart(row.BytesOr(pr::kAttachMimeTag, {}), *bytes, Line(name));
   }
 
+  const std::string boundary_;
+  int multiparts_ = 0;
   std::uint64_t bytes_ = 0;
 };
 
@@ -278,7 +291,8 @@ Result<std::string> RenderInternetMessage(const Message& message, const Property
                                           std::string_view default_author) {
   InitializeInternetMessage();
   ASSIGN_OR_RETURN(const Owned<GMimeMessage> composed,
-                   Composer().Compose(message, properties, recipients, default_author));
+                   Composer(properties.BytesOr(pr::kSearchKey, {}))
+                       .Compose(message, properties, recipients, default_author));
   const OwnedText text(g_mime_object_to_string(GMIME_OBJECT(composed.get()), nullptr));
   std::string rendered;
   TransmissionFilter filter;  // For the line ends.

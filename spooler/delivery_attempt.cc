@@ -281,8 +281,7 @@ void DeliveryAttempt::OfferTo(std::size_t transport) {
       return;
     }
     const std::uint64_t bytes = reader->Bytes();
-    auto content = NewTransmittedContent(
-        *std::move(reader), std::string(properties_.BytesOr(pr::kAddedHeaderFields, {})));
+    auto content = NewTransmittedContent(*std::move(reader), properties_);
     const bool begins_deferred = deferred.TurnOf(due_.message, transport, &provider) ==
                                  DeferredMessages::Turn::kBeginDeferred;
     deferred.Offered(due_.message, transport, &provider);

@@ -46,9 +46,10 @@ struct HeaderSummary {
 HeaderSummary ReadHeaders(std::string_view start);
 
 // The stored content of a message as it is transmitted (transport_provider.h, ContentSource):
-// `prefix` (trace headers, complete lines with CRLF) first, then the stream with CRLF line
-// ends, without the Bcc header field.
-std::unique_ptr<ContentSource> NewTransmittedContent(MessageBodyReader reader, std::string prefix);
+// `prefix` (header fields, complete lines with CRLF) first, then the stream with CRLF line
+// ends, without the Bcc header field, then `suffix`, complete lines, too.
+std::unique_ptr<ContentSource> NewTransmittedContent(MessageBodyReader reader, std::string prefix,
+                                                     std::string suffix = {});
 
 // Checks an envelope address before it reaches a protocol or a library: RFC 5321 4.5.3.1 lengths
 // (local part 64, domain 255, path 256 octets), no control characters, no spaces or angle

@@ -28,14 +28,16 @@ Result<MessageBodyReader> OpenOutboundContent(const Message& message,
 
 Result<std::unique_ptr<ContentSource>> OpenTransmittedContent(const Message& message,
                                                               const OutboundIdentity& identity) {
-  std::string added;
-  if (const auto fields = message.GetProp(pr::kAddedHeaderFields)) {
-    added = fields->bytes;
-  } else if (fields.error().code != ErrorCode::kNotFound) {
-    return tl::unexpected<Error>(fields.error());
-  }
+  ASSIGN_OR_RETURN(const PropertyList properties, message.GetProps());
   ASSIGN_OR_RETURN(MessageBodyReader reader, OpenOutboundContent(message, identity));
-  return NewTransmittedContent(std::move(reader), std::move(added));
+  return NewTransmittedContent(std::move(reader), properties);
+}
+
+std::unique_ptr<ContentSource> NewTransmittedContent(MessageBodyReader reader,
+                                                     const PropertyList& message) {
+  return NewTransmittedContent(std::move(reader),
+                               std::string(message.BytesOr(pr::kAddedHeaderFields, {})),
+                               std::string(message.BytesOr(pr::kAddedFooter, {})));
 }
 
 }  // namespace bobbin

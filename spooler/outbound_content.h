@@ -1,5 +1,6 @@
 // The content of a message as it goes out: its RFC 5322 original, or it rendered from properties,
-// behind the header fields that preprocessors added (pr::kAddedHeaderFields).
+// with the header fields and the
+// footer that preprocessors added (pr::kAddedHeaderFields, pr::kAddedFooter).
 //
 // Threads  Any number.
 #pragma once
@@ -21,8 +22,11 @@ struct OutboundIdentity {
 Result<MessageBodyReader> OpenOutboundContent(const Message& message,
                                               const OutboundIdentity& identity);
 
-// In the form of ContentSource, added fields first.
+// In the form of ContentSource, with what preprocessors added before and behind it.
 Result<std::unique_ptr<ContentSource>> OpenTransmittedContent(const Message& message,
                                                               const OutboundIdentity& identity);
+// The same from parts at hand: `message` is its properties.
+std::unique_ptr<ContentSource> NewTransmittedContent(MessageBodyReader reader,
+                                                     const PropertyList& message);
 
 }  // namespace bobbin

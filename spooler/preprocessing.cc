@@ -36,7 +36,8 @@ class Context final : public PreprocessContext {
   PreprocessResult& result_;
 };
 
-// In the order of their registration: transports log on in transport order. `unserved_only`: those
+// In the order of their registration, of one name only the first: transports log on in transport
+// order. `unserved_only`: those
 // that recipients with responsibility FALSE match; when the message is undone nobody is FALSE.
 std::vector<Preprocessor*> MatchingPreprocessors(const WorkerContext& context,
                                                  const RecipientTable& recipients,
@@ -51,7 +52,10 @@ std::vector<Preprocessor*> MatchingPreprocessors(const WorkerContext& context,
         return !transports.empty() && transports.front() == transport->Index() &&
                Matches(wanted, row);
       };
-      if (std::any_of(recipients.begin(), recipients.end(), runs_for)) {
+      const bool is_listed = std::any_of(
+          matching.begin(), matching.end(),
+          [&, &other = preprocessor](Preprocessor* one) { return one->Name() == other->Name(); });
+      if (!is_listed && std::any_of(recipients.begin(), recipients.end(), runs_for)) {
         matching.push_back(preprocessor.get());
       }
     }

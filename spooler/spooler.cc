@@ -39,6 +39,9 @@ class Spooler::Work {
       if (const Result<void> on = transport.LogOn(options_.inbound_store.has_value()); !on) {
         TellTransport(transport, "logon refused: " + ToString(on.error()));
       }
+      for (const auto& preprocessor : options_.preprocessors) {
+        transport.RegisterPreprocessor({}, preprocessor());
+      }
     }
     PublishProfile();
   }

@@ -37,6 +37,7 @@
 #include "engine/database.h"
 #include "engine/spooler_session.h"
 #include "spooler/outbound_message_hook.h"
+#include "spooler/preprocessor.h"
 #include "spooler/retry_schedule.h"
 #include "spooler/spooler_event.h"
 #include "spooler/spooler_shared.h"
@@ -53,6 +54,9 @@ struct SpoolerOptions {
   std::size_t report_original_bytes_max = 50'000;  // Longer originals: headers only.
   std::chrono::seconds delay_report_after{std::chrono::hours(4)};  // Since submission.
   std::uint32_t preprocess_attempts_max = 8;
+  // Registered with every transport behind its own, for all its recipients; on a message that
+  // several transports handle one of a name runs once.
+  std::vector<std::function<std::unique_ptr<Preprocessor>()>> preprocessors{};
   std::vector<std::shared_ptr<OutboundMessageHook>> outbound_hooks{};  // In their order.
   // Whose Inbox receives what transports bring (StartMessage). None: nothing is fetched.
   std::optional<StoreId> inbound_store{};

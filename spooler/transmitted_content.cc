@@ -31,8 +31,8 @@ NameMatch MatchHiddenField(std::string_view text) {
 
 class TransmittedContent final : public ContentSource {
  public:
-  TransmittedContent(MessageBodyReader reader, std::string prefix)
-      : reader_(std::move(reader)), prefix_(std::move(prefix)) {}
+  TransmittedContent(MessageBodyReader reader, std::string prefix, std::string suffix)
+      : reader_(std::move(reader)), prefix_(std::move(prefix)), suffix_(std::move(suffix)) {}
 
   Result<std::string_view> Next() override {
     if (!prefix_given_) {
@@ -45,6 +45,7 @@ class TransmittedContent final : public ContentSource {
       ASSIGN_OR_RETURN(const std::string_view piece, reader_.Next());
       if (piece.empty()) {
         filter_.Finish(out_);
+        out_.append(suffix_);
         finished_ = true;
       } else {
         filter_.Filter(piece, out_);
@@ -63,6 +64,7 @@ class TransmittedContent final : public ContentSource {
  private:
   MessageBodyReader reader_;
   const std::string prefix_;
+  const std::string suffix_;
   TransmissionFilter filter_;
   std::string out_;
   bool prefix_given_ = false;
@@ -138,8 +140,10 @@ void TransmissionFilter::EndLine(std::string& out) {
   line_ = Line::kStart;
 }
 
-std::unique_ptr<ContentSource> NewTransmittedContent(MessageBodyReader reader, std::string prefix) {
-  return std::make_unique<TransmittedContent>(std::move(reader), std::move(prefix));
+std::unique_ptr<ContentSource> NewTransmittedContent(MessageBodyReader reader, std::string prefix,
+                                                     std::string suffix) {
+  return std::make_unique<TransmittedContent>(std::move(reader), std::move(prefix),
+                                              std::move(suffix));
 }
 
 }  // namespace bobbin

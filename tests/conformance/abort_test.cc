@@ -1,7 +1,7 @@
 // Statements C50 to C54: AbortSubmit.
 #include "tests/conformance/conformance.h"
 #include "tests/support/child_process.h"
-#include "tests/support/scripted_transport.h"
+#include "tests/support/scripted_spooler.h"
 
 namespace bobbin {
 namespace {

@@ -2,7 +2,7 @@
 #include "engine/address_book.h"
 
 #include "tests/conformance/conformance.h"
-#include "tests/support/scripted_transport.h"
+#include "tests/support/scripted_spooler.h"
 
 namespace bobbin {
 namespace {

@@ -7,7 +7,7 @@
 #include "tests/conformance/conformance.h"
 #include "tests/support/child_process.h"
 #include "tests/support/recorded_events.h"
-#include "tests/support/scripted_transport.h"
+#include "tests/support/scripted_spooler.h"
 
 namespace bobbin {
 namespace {

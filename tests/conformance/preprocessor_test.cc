@@ -4,7 +4,7 @@
 // ones do. Preprocessors and hooks write into one log, in the order they are called.
 #include "engine/attachment.h"
 #include "tests/conformance/conformance.h"
-#include "tests/support/scripted_transport.h"
+#include "tests/support/scripted_spooler.h"
 
 namespace bobbin {
 namespace {

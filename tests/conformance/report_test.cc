@@ -2,7 +2,7 @@
 // leaves. The real Spooler runs; its transport is scripted.
 #include "engine/attachment.h"
 #include "tests/conformance/conformance.h"
-#include "tests/support/scripted_transport.h"
+#include "tests/support/scripted_spooler.h"
 
 namespace bobbin {
 namespace {

@@ -2,7 +2,7 @@
 // that nobody takes. The real Spooler runs; its transport is scripted, so that a test can see
 // offers.
 #include "tests/conformance/conformance.h"
-#include "tests/support/scripted_transport.h"
+#include "tests/support/scripted_spooler.h"
 
 namespace bobbin {
 namespace {

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "tests/conformance/conformance.h"
-#include "tests/support/scripted_transport.h"
+#include "tests/support/scripted_spooler.h"
 
 namespace bobbin {
 namespace {
@@ -573,6 +573,72 @@ TEST_F(Conformance, C082_PollAndIdleAreCalledWhenAskedForAndOutsideCriticalSecti
     EXPECT_EQ(Must(arrived.GetProp(pr::kMessageFlags)).number & kMsgFlagRead, 0);
   }
   EXPECT_THAT(subjects, ElementsAre("one", "two"));
+}
+
+// SpoolerNotify(READYTOSEND): the transport has recovered, so what waits for it is offered at once.
+TEST_F(Conformance, ATransportThatRecoveredIsOfferedAtOnce) {
+  const EntryId id = SubmitNew(Store());
+  TransportScript script;
+  script.status = SubmitStatus::kUnavailable;
+  ScriptedSpooler spooler(Db(), script);
+  spooler.RunUntilIdle(Clock().Now());
+  script.status = SubmitStatus::kDone;
+  spooler.RunUntilIdle(Clock().Now());
+  ASSERT_THAT(script.offers, SizeIs(1));
+  Must(script.support->SpoolerNotify(notification::kReadyToSend));
+  spooler.RunUntilIdle(Clock().Now());
+  EXPECT_FALSE(IsQueued(id));
+}
+
+// SpoolerNotify refuses what a transport may not say.
+TEST_F(Conformance, ATransportMayNotSayEverything) {
+  TransportScript script;
+  ScriptedSpooler spooler(Db(), script);
+  const EntryId id = SubmitNew(Store());
+  EXPECT_THAT(script.support->SpoolerNotify(0x8), IsError(ErrorCode::kUnknownFlags));
+  EXPECT_THAT(script.support->SpoolerNotify(notification::kNewMailReceived),
+              IsError(ErrorCode::kInvalidParameter));
+  EXPECT_THAT(
+      script.support->SpoolerNotify(notification::kCriticalSection | notification::kNonCritical),
+      IsError(ErrorCode::kInvalidParameter));
+  EXPECT_THAT(
+      script.support->SpoolerNotify(notification::kCriticalError | notification::kSentDeferred, id),
+      IsError(ErrorCode::kInvalidParameter));
+  EXPECT_THAT(script.support->SpoolerNotify(notification::kSentDeferred),
+              IsError(ErrorCode::kInvalidParameter));
+  spooler.RunUntilIdle(Clock().Now());
+  EXPECT_FALSE(IsQueued(id)) << "nothing of it was taken";
+}
+
+// FlushQueues: messages and transports that wait are due now, but not those with a deferred send
+// time; inbound, StartMessage goes on until the transport clears its flush bit.
+TEST_F(Conformance, FlushingEndsTheWaitingAndFetches) {
+  TransportScript script;
+  script.outcome = [](const OutboundRecipient&) { return OutcomeKind::kRetryLater; };
+  script.on_flush = [&](std::uint32_t) {
+    script.support->ModifyStatusRow(kStatusInboundFlush | kStatusOutboundFlush);
+  };
+  SpoolerOptions options = ScriptedSpooler::Options();
+  options.inbound_store = Store().Id();
+  ScriptedSpooler spooler(Db(), script, options);
+  const EntryId waiting = SubmitNew(Store());
+  Message later = NewDraft(Store());
+  ASSERT_TRUE(SetProp(later, Property::Number(pr::kDeferredSendTime,
+                                              ToFileTime(Clock().Now() + std::chrono::hours(9)))));
+  const EntryId scheduled = Must(later.Id());
+  Must(later.SubmitMessage());
+  spooler.RunUntilIdle(Clock().Now());
+  ASSERT_TRUE(IsQueued(waiting));
+  script.outcome = [](const OutboundRecipient&) { return OutcomeKind::kDelivered; };
+  script.inbox = {"one", "two", "three"};
+  EXPECT_FALSE(spooler->FlushQueues(kFlushUpload | kFlushDownload, Clock().Now()).worked);
+  EXPECT_FALSE(IsQueued(waiting));
+  EXPECT_TRUE(IsQueued(scheduled));
+  EXPECT_THAT(script.inbox, IsEmpty());
+  EXPECT_EQ(script.Count(Notice(TransportNotification::kBeginOutboundFlush)), 1U);
+  EXPECT_EQ(script.Count(Notice(TransportNotification::kEndOutboundFlush)), 1U);
+  EXPECT_EQ(script.Count(Notice(TransportNotification::kBeginInboundFlush)), 1U);
+  EXPECT_EQ(script.Count(Notice(TransportNotification::kEndInboundFlush)), 1U);
 }
 
 // C87: One transport's view never causes another transport's rows to be stored as TRUE. The view

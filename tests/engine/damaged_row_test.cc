@@ -11,7 +11,7 @@
 #include "engine/keyspace.h"
 #include "engine/named_property.h"
 #include "tests/support/matchers.h"
-#include "tests/support/scripted_transport.h"
+#include "tests/support/scripted_spooler.h"
 #include "tests/support/temporary_database.h"
 
 namespace bobbin {

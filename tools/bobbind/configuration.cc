@@ -40,6 +40,11 @@ std::vector<Setting> PlacesAndDestinations() {
       {"maildir", &C::maildir,
        "Deliver to Maildirs in this directory. Default, with no other destination: maildir beside "
        "the database"},
+      {"footer-file", &C::footer_file, "File with a text to put under every plain text message"},
+      {"dkim-domain", &C::dkim_domain,
+       "Sign mail of this domain with DKIM; needs dkim-selector and dkim-key-file"},
+      {"dkim-selector", &C::dkim_selector, "Selector of the DKIM key"},
+      {"dkim-key-file", &C::dkim_key_file, "File with the DKIM key: RSA, private, PEM"},
   };
 }
 

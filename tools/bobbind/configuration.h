@@ -37,6 +37,12 @@ struct Configuration {
   bool discard = false;
   std::string maildir;  // Empty: "maildir" beside the database.
 
+  // What is done to mail before it goes out.
+  std::string footer_file;  // Its text goes under every message.
+  std::string dkim_domain;  // With the two below: signed.
+  std::string dkim_selector;
+  std::string dkim_key_file;
+
   std::uint64_t workers = 4;
   std::uint64_t retry_first_seconds = 60;
   std::uint64_t retry_longest_seconds = 4'000;

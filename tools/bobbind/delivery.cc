@@ -2,9 +2,13 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <random>
 
+#include "engine/check.h"
 #include "engine/entry_id.h"
+#include "spooler/preprocessors/dkim.h"
+#include "spooler/preprocessors/footer.h"
 #include "spooler/transports/command.h"
 #include "spooler/transports/discard.h"
 #include "spooler/transports/drop_directory.h"
@@ -53,6 +57,40 @@ Destination DropInto(const Configuration& configuration) {
     root = (database.parent_path() / "maildir").string();
   }
   return {NewDropDirectoryTransport({.root = root}), "Maildirs, " + root + "/<recipient>/"};
+}
+
+Result<std::string> ReadSettingFile(const std::string& setting, const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (file.good() || file.eof()) return text;
+  return Fail(ErrorCode::kInvalidParameter,
+              setting + ": " + path + " cannot be read; name a file that may be");
+}
+
+// In the order they run: what is signed last is what is sent.
+Result<void> AddPreprocessors(const Configuration& configuration, SpoolerOptions& options) {
+  if (!configuration.footer_file.empty()) {
+    ASSIGN_OR_RETURN(const std::string text,
+                     ReadSettingFile("footer-file", configuration.footer_file));
+    options.preprocessors.emplace_back([text] { return NewFooterPreprocessor(text); });
+  }
+  const bool signs = !configuration.dkim_domain.empty() || !configuration.dkim_selector.empty() ||
+                     !configuration.dkim_key_file.empty();
+  if (!signs) return {};
+  if (configuration.dkim_key_file.empty()) {
+    return Fail(
+        ErrorCode::kInvalidParameter,
+        "dkim-key-file is not set; dkim-domain, dkim-selector and dkim-key-file go together");
+  }
+  ASSIGN_OR_RETURN(const std::string key,
+                   ReadSettingFile("dkim-key-file", configuration.dkim_key_file));
+  Result<std::function<std::unique_ptr<Preprocessor>()>> dkim =
+      NewDkimPreprocessor({configuration.dkim_domain, configuration.dkim_selector, key});
+  if (!dkim) {
+    return Fail(ErrorCode::kInvalidParameter, "dkim-key-file: " + dkim.error().detail);
+  }
+  options.preprocessors.push_back(*std::move(dkim));
+  return {};
 }
 
 std::string_view EventName(SpoolerEventKind kind) {
@@ -148,6 +186,8 @@ Result<std::unique_ptr<Delivery>> Delivery::Open(
   options.in_doubt =
       configuration.in_doubt == "hold" ? InDoubtPolicy::kHold : InDoubtPolicy::kResend;
   options.reporting_host = configuration.hostname;
+
+  RETURN_IF_ERROR(AddPreprocessors(configuration, options));
 
   std::unique_ptr<Delivery> delivery(new Delivery(std::move(on_store_failed)));
   for (std::uint64_t i = 0; i < configuration.workers; ++i) {
