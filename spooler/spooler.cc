@@ -325,15 +325,27 @@ class Spooler::Work {
   }
 
   // A message that a transport has taken aside may be aborted: then the transport must know (C55).
+  // While there are such messages, a row that leaves the queue wakes this worker.
   void TellAborts() {
+    bool any_held = false;
     for (const auto& transport : transports_) {
       for (const MessageId message : shared_.deferred.HeldBy(transport.get())) {
+        if (!std::exchange(any_held, true) && !rows_gone_) WatchRowsGone();
         const Result<QueueRow> row = session_.GetOutgoingQueue().Row(message);
         if (row || row.error().code != ErrorCode::kNotInQueue) continue;
         shared_.deferred.Forget(message);
         transport->Notify(TransportNotification::kCancelDeferred, {0, EntryIdOf(message)});
       }
     }
+    if (!any_held) rows_gone_.reset();
+  }
+
+  void WatchRowsGone() {
+    rows_gone_.emplace(session_.GetOutgoingQueue().Advise([this](const QueueEvent& event) {
+      if (event.kind == QueueEventKind::kRowDeleted || event.kind == QueueEventKind::kReload) {
+        session_.Wake();
+      }
+    }));
   }
 
   // Idle, Poll and StartMessage of whoever asks for them. True: mail came.
@@ -364,7 +376,10 @@ class Spooler::Work {
       TellTransport(transport, "incoming mail is lost: " + ToString(filled.error()));
       return false;
     }
-    return id && session_.OpenMessage(*id).has_value();
+    if (!id || !session_.OpenMessage(*id)) return false;  // It did not save: there was none.
+    const Result<void> told = session_.NotifyNewMail(*id);
+    if (!told) TellTransport(transport, ToString(told.error()));
+    return true;
   }
 
   bool AnyHasFlushBit(std::uint32_t bits) const {
@@ -430,6 +445,7 @@ class Spooler::Work {
   std::unordered_map<std::uint64_t, std::string> store_names_;
   std::optional<DeliveryAttempt> uncommitted_;
   DueMessage current_;
+  std::optional<QueueAdvise> rows_gone_;
 };
 
 Spooler::Spooler(Database database, SpoolerSession& session, SpoolerShared& shared,

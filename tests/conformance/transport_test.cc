@@ -134,6 +134,33 @@ TEST_F(Conformance, C055_AnAbortedDeferralIsToldToItsTransport) {
               IsError(ErrorCode::kNotFound));
 }
 
+// C55, while the spooler waits for work: the abort wakes it.
+TEST_F(Conformance, C055_AnAbortWakesTheSpoolerThatMustTell) {
+  const EntryId id = SubmitNew(Store());
+  TransportScript script;
+  script.outcome = [](const OutboundRecipient&) { return OutcomeKind::kNotServed; };
+  script.ends = {EndResult::kDoNotResend};
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool told = false;
+  script.on_notify = [&](TransportNotification which) {
+    if (which != TransportNotification::kCancelDeferred) return;
+    const std::lock_guard lock(mutex);
+    told = true;
+    changed.notify_all();
+  };
+  ScriptedSpooler spooler(Db(), script);
+  spooler.RunUntilIdle(Clock().Now());
+  std::thread worker([&] { Must(spooler->Run(Clock())); });
+  Must(Store().AbortSubmit(id));
+  {
+    std::unique_lock lock(mutex);
+    EXPECT_TRUE(changed.wait_for(lock, std::chrono::seconds(30), [&] { return told; }));
+  }
+  spooler->Stop();
+  worker.join();
+}
+
 // C64: AddressTypes is called immediately after TransportLogon and again after
 // SpoolerNotify(CONFIG_CHANGE), and what it then says counts.
 TEST_F(Conformance, C064_AddressTypesAreAskedAfterLogonAndAfterAConfigChange) {

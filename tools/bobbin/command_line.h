@@ -52,6 +52,7 @@ void AddQueueCommands(CLI::App& app, CommandLine& line);      // queue list, que
 void AddQueueStepCommands(CLI::App& app, CommandLine& line);  // abort, hold, release, retry
 void AddMessageCommands(CLI::App& app, CommandLine& line);    // message show, props, export
 void AddListCommands(CLI::App& app, CommandLine& line);       // list create, add, show, ...
+void AddStoreCommands(CLI::App& app, CommandLine& line);      // store create, couple, show, ...
 void AddImportCommand(CLI::App& app, CommandLine& line);
 void AddStatCommand(CLI::App& app, CommandLine& line);
 void AddCheckCommand(CLI::App& app, CommandLine& line);

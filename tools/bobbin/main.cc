@@ -43,6 +43,7 @@ int Run(int argc, char** argv) {
   AddQueueStepCommands(app, line);
   AddMessageCommands(app, line);
   AddListCommands(app, line);
+  AddStoreCommands(app, line);
   AddImportCommand(app, line);
   AddStatCommand(app, line);
   AddCheckCommand(app, line);
