@@ -1,6 +1,7 @@
 #include "engine/recipient_restriction.h"
 
 #include <algorithm>
+#include <string>
 
 namespace bobbin {
 namespace {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <string>
+#include <utility>
 
 #include "engine/attachment.h"
 #include "tests/support/matchers.h"
@@ -74,6 +76,7 @@ SubmissionModel::SubmissionModel(TemporaryDatabase& database) : database_(databa
   for (auto& session : sessions_) session.emplace(Must(database_.Database().OpenSpoolerSession()));
   const StandardFolders& folders = Store().Folders();
   folders_ = {folders.outbox, folders.drafts, folders.sent_items};
+  Publish(3);
 }
 
 void SubmissionModel::Take(const ModelStep& step) {
@@ -100,11 +103,26 @@ void SubmissionModel::Take(const ModelStep& step) {
       [&] { Lock(model, session); },
       [&] { Lock(model, session); },
       [&] { Unlock(model, session); },
-      [&] { Finish(model, session); },
-      [&] { CommitAttempt(model, step.where); },
-      [&] { MarkInDoubt(model, step.where); },
-      [&] { BeginPreprocessing(model, session); },
-      [&] { SecondSubmit(model, session); },
+      [&] {
+        Prepare(model, step.where);
+        Finish(model, session);
+      },
+      [&] {
+        Prepare(model, step.where);
+        CommitAttempt(model, step.where);
+      },
+      [&] {
+        Prepare(model, step.where);
+        MarkInDoubt(model, step.where);
+      },
+      [&] {
+        Prepare(model, step.where);
+        BeginPreprocessing(model, session);
+      },
+      [&] {
+        Prepare(model, step.where);
+        SecondSubmit(model, session);
+      },
       [&] { Publish(step.where); },
       [&] { (step.where & 2) != 0 ? EndSession(session) : NextDue(session); },
       [&] { Steer(model, step.where); },
@@ -187,6 +205,11 @@ bool SubmissionModel::Exists(FolderId folder) const {
 }
 
 // --- Rules that several steps share ---
+
+void SubmissionModel::Prepare(ModelMessage& model, int where) {
+  if ((where & 16) != 0) Submit(model, 0);
+  if ((where & 8) != 0) Lock(model, where & 1);
+}
 
 std::optional<Message> SubmissionModel::OpenForModify(const ModelMessage& model) const {
   Result<Message> message = Store().OpenMessage(model.id, kMapiModify);

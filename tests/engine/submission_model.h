@@ -120,6 +120,8 @@ class SubmissionModel {
   void Reopen();
   void MoveClock(int where);
 
+  // Brings the message to where a spooler's step has something to do, as `where` says.
+  void Prepare(ModelMessage& model, int where);
   std::optional<Message> OpenForModify(const ModelMessage& model) const;
   std::optional<Message> OpenForSpooler(const ModelMessage& model, int session) const;
   // What SubmitMessage does to a message that may be submitted.
