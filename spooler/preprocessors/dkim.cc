@@ -178,7 +178,14 @@ class Dkim final : public Preprocessor {
   const Library library_;
 };
 
-Library NewLibrary() { return Library(dkim_init(nullptr, nullptr)); }
+// Signs the fields that RFC 6376 5.4 recommends. Trace fields are not among them: who carries the
+// message on may change those.
+Library NewLibrary() {
+  Library library(dkim_init(nullptr, nullptr));
+  dkim_options(library.get(), DKIM_OP_SETOPT, DKIM_OPTS_SIGNHDRS, dkim_should_signhdrs,
+               sizeof(unsigned char**));
+  return library;
+}
 
 }  // namespace
 

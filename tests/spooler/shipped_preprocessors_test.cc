@@ -107,7 +107,8 @@ class ShippedPreprocessors : public testing::Test {
 };
 
 constexpr const char* kPlain =
-    "From: Alice <alice@a.test>\nTo: b@x.test\nBcc: hidden@x.test\nSubject: a\n folded one\n"
+    "Received: by other.test; Sat, 21 Nov 2026 00:00:00 +0000\nFrom: Alice <alice@a.test>\nTo: "
+    "b@x.test\nBcc: hidden@x.test\nSubject: a\n folded one\n"
     "X-Odd:  two   blanks \n\nHello.\n\n.dot\ntrailing \n\n\n";
 
 TEST_F(ShippedPreprocessors, WhatIsTransmittedIsSignedAndWhatIsKeptIsNot) {
@@ -118,6 +119,9 @@ TEST_F(ShippedPreprocessors, WhatIsTransmittedIsSignedAndWhatIsKeptIsNot) {
   std::string changed = mail;
   changed.replace(changed.find("Hello"), 5, "Hallo");
   EXPECT_EQ(Verify(changed), "False") << "the verifier verifies";
+  changed = mail;
+  changed.replace(changed.find("other.test"), 5, "route");
+  EXPECT_EQ(Verify(changed), "True") << "trace fields are not signed";
 
   Message kept = Must(database_.Store().OpenMessage(id_, 0));
   EXPECT_EQ(kept.GetProp(pr::kAddedHeaderFields).error().code, ErrorCode::kNotFound);
