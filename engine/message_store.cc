@@ -283,6 +283,7 @@ Result<Completion> MessageStore::CopyMessages(FolderId from, std::span<const Mes
         record->message_flags |= kMsgFlagUnsent;
         record->queue_sequence = 0;
         record->submit_flags = 0;
+        record->preprocess_attempts = 0;
         record->properties.Erase(pr::kPreprocess);
       }
       record->folder = to;

@@ -13,6 +13,8 @@
 namespace bobbin {
 namespace {
 
+constexpr std::size_t kMessagesMax = 6;
+constexpr std::size_t kFoldersMax = 6;
 constexpr const char* kLocalStore = "bob@b.test";
 
 template <class T>
@@ -76,6 +78,7 @@ SubmissionModel::SubmissionModel(TemporaryDatabase& database) : database_(databa
   for (auto& session : sessions_) session.emplace(Must(database_.Database().OpenSpoolerSession()));
   const StandardFolders& folders = Store().Folders();
   folders_ = {folders.outbox, folders.drafts, folders.sent_items};
+  CreateFolder();
   Publish(3);
 }
 
@@ -206,6 +209,23 @@ bool SubmissionModel::Exists(FolderId folder) const {
 
 // --- Rules that several steps share ---
 
+bool SubmissionModel::HasRoom() const {
+  return messages_.size() < kMessagesMax ||
+         std::any_of(messages_.begin(), messages_.end(),
+                     [](const ModelMessage& model) { return !model.exists; });
+}
+
+void SubmissionModel::Add(ModelMessage message) {
+  if (messages_.size() < kMessagesMax) return messages_.push_back(std::move(message));
+  const auto gone = std::find_if(messages_.begin(), messages_.end(),
+                                 [](const ModelMessage& model) { return !model.exists; });
+  const auto slot = static_cast<std::size_t>(gone - messages_.begin());
+  for (auto& handle : handles_) {
+    if (handle && handle->message == slot) handle.reset();
+  }
+  *gone = std::move(message);
+}
+
 void SubmissionModel::Prepare(ModelMessage& model, int where) {
   if ((where & 16) != 0) Submit(model, 0);
   if ((where & 8) != 0) Lock(model, where & 1);
@@ -304,6 +324,7 @@ void SubmissionModel::Release(int session) {
 
 // `where` also says whom it goes to and what it wishes for.
 void SubmissionModel::Create(int where) {
+  if (!HasRoom()) return;
   const FolderId folder = Folder(where);
   const Result<Message> probe = Store().CreateMessage(folder);
   Expect(probe, Exists(folder) ? std::nullopt : std::optional(ErrorCode::kNotFound));
@@ -331,7 +352,7 @@ void SubmissionModel::Create(int where) {
   }
   Must(message.SetContent(ContentOf(Store(), static_cast<std::size_t>(where) * 3'000)));
   Must(message.SaveChanges());
-  messages_.push_back(std::move(model));
+  Add(std::move(model));
 }
 
 // `where` also says for when.
@@ -421,6 +442,7 @@ void SubmissionModel::Delete(ModelMessage& model, int where) {
 }
 
 void SubmissionModel::Copy(const ModelMessage& original, int where) {
+  if (!HasRoom()) return;
   std::vector<MessageId> copies;
   const auto copied =
       Store().CopyMessages(original.folder, std::vector{IdOf(original)}, Folder(where), &copies);
@@ -436,7 +458,7 @@ void SubmissionModel::Copy(const ModelMessage& original, int where) {
   copy.unsent = original.unsent || original.queued;
   copy.queued = copy.to_preprocess = copy.preprocess = false;
   copy.locked_by.reset();
-  messages_.push_back(std::move(copy));
+  Add(std::move(copy));
 }
 
 void SubmissionModel::Move(ModelMessage& model, int where) {
@@ -451,18 +473,20 @@ void SubmissionModel::Move(ModelMessage& model, int where) {
 }
 
 void SubmissionModel::CreateFolder() {
+  if (folders_.size() - deleted_folders_.size() >= kFoldersMax) return;
   const std::string name = "folder " + std::to_string(folders_.size());
   folders_.push_back(Must(Store().CreateFolder(Store().Folders().root, name)));
 }
 
 void SubmissionModel::DeleteFolder(int where) {
-  const FolderId folder = Folder(where);
+  const FolderId folder = (where & 16) != 0 ? folders_.back() : Folder(where);
   const bool empty = std::none_of(messages_.begin(), messages_.end(), [&](const auto& model) {
     return model.exists && model.folder == folder;
   });
   const Result<void> deleted = Store().DeleteFolder(folder);
   if (!Exists(folder)) return Expect(deleted, ErrorCode::kNotFound);
-  const bool standard = static_cast<std::size_t>(where) % folders_.size() < 3;
+  const bool standard =
+      std::find(folders_.begin(), folders_.begin() + 3, folder) != folders_.begin() + 3;
   if (standard || !empty) return Expect(deleted, ErrorCode::kNoAccess);
   Expect(deleted, std::nullopt);
   deleted_folders_.push_back(folder);

@@ -122,6 +122,9 @@ class SubmissionModel {
 
   // Brings the message to where a spooler's step has something to do, as `where` says.
   void Prepare(ModelMessage& model, int where);
+  // Takes the place of a message that is gone when there are enough: few messages meet more.
+  bool HasRoom() const;
+  void Add(ModelMessage message);
   std::optional<Message> OpenForModify(const ModelMessage& model) const;
   std::optional<Message> OpenForSpooler(const ModelMessage& model, int session) const;
   // What SubmitMessage does to a message that may be submitted.

@@ -143,6 +143,26 @@ TEST_F(PreprocessQueue, EndsWithTheSecondSubmitOfTheLockingSession) {
   EXPECT_EQ(Findings(database_.Database()), "");
 }
 
+// Else the copy's first preprocessing would begin with undoing one it never had.
+TEST_F(PreprocessQueue, OfACopyCountsItsOwnTries) {
+  SpoolerSession session = Must(database_.Database().OpenSpoolerSession());
+  Must(session.PublishTransports(SmtpWithPreprocessor()));
+  const auto begin = [&](const EntryId& id) {
+    Message message = Must(session.OpenMessage(id));
+    Must(session.SetLockState(message, LockState::kLocked));
+    return Must(session.BeginPreprocessing(id));
+  };
+  const EntryId original = SubmitNew(Store());
+  EXPECT_EQ(begin(original), 1U);
+  std::vector<MessageId> copies;
+  const FolderId outbox = Store().Folders().outbox;
+  Must(Store().CopyMessages(outbox, std::vector{MessageId{original.Object()}}, outbox, &copies));
+  const EntryId copy = Store().EntryIdOf(copies.at(0).value);
+  Must(Must(Store().OpenMessage(copy, kMapiModify)).SubmitMessage());
+  EXPECT_EQ(begin(copy), 1U);
+  EXPECT_EQ(begin(original), 2U);
+}
+
 TEST_F(PreprocessQueue, IsLeftByAbortAndEnteredAnew) {
   SpoolerSession session = Must(database_.Database().OpenSpoolerSession());
   Must(session.PublishTransports(SmtpWithPreprocessor()));
