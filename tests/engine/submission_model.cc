@@ -229,6 +229,8 @@ void SubmissionModel::Add(ModelMessage message) {
 void SubmissionModel::Prepare(ModelMessage& model, int where) {
   if ((where & 16) != 0) Submit(model, 0);
   if ((where & 8) != 0) Lock(model, where & 1);
+  if ((where & 6) == 6) Steer(model, 0);
+  if ((where & 6) == 2) DeleteFolder(16);
 }
 
 std::optional<Message> SubmissionModel::OpenForModify(const ModelMessage& model) const {
@@ -341,7 +343,7 @@ void SubmissionModel::Create(int where) {
     RC_ASSERT(SetProp(message, Property::Number(pr::kDeleteAfterSubmit, 1)));
   }
   if ((where & 8) != 0) {
-    model.content.sent_folder = Folder(where / 2);
+    model.content.sent_folder = (where & 2) != 0 ? folders_.back() : Store().Folders().sent_items;
     const EntryId sent = Store().EntryIdOf(model.content.sent_folder->value);
     RC_ASSERT(SetProp(message, Property::Bytes(pr::kSentMailEntryId, sent.ToBytes())));
   }
