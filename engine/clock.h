@@ -32,9 +32,9 @@ inline std::int64_t ToFileTime(Time time) {
 
 // Of any number: what Time cannot hold (it reaches from 1677 to 2262) is its first or last moment.
 inline Time FromFileTime(std::int64_t ticks) {
-  constexpr std::int64_t reach = std::chrono::nanoseconds::max().count() / 100;
+  constexpr std::int64_t kReach = std::chrono::nanoseconds::max().count() / 100;
   const std::int64_t held =
-      std::clamp(ticks, kFileTimeOfUnixEpoch - reach, kFileTimeOfUnixEpoch + reach);
+      std::clamp(ticks, kFileTimeOfUnixEpoch - kReach, kFileTimeOfUnixEpoch + kReach);
   return Time(std::chrono::nanoseconds((held - kFileTimeOfUnixEpoch) * 100));
 }
 

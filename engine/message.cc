@@ -132,11 +132,11 @@ void AddComputed(const MessageObject& object, PropertyList& list) {
     list.Set(Property::Number(pr::kSubmitFlags,
                               object.record.submit_flags | (locked ? kSubmitFlagLocked : 0U)));
   }
-  constexpr std::size_t no_limit = static_cast<std::size_t>(-1) / 2;
+  constexpr std::size_t kNoLimit = static_cast<std::size_t>(-1) / 2;
   const RecipientTable& rows = object.recipients;
-  list.Set(Property::Bytes(pr::kDisplayTo, DisplayNames(rows, kRecipientTo, no_limit)));
-  list.Set(Property::Bytes(pr::kDisplayCc, DisplayNames(rows, kRecipientCc, no_limit)));
-  list.Set(Property::Bytes(pr::kDisplayBcc, DisplayNames(rows, kRecipientBcc, no_limit)));
+  list.Set(Property::Bytes(pr::kDisplayTo, DisplayNames(rows, kRecipientTo, kNoLimit)));
+  list.Set(Property::Bytes(pr::kDisplayCc, DisplayNames(rows, kRecipientCc, kNoLimit)));
+  list.Set(Property::Bytes(pr::kDisplayBcc, DisplayNames(rows, kRecipientBcc, kNoLimit)));
   if (const Property* subject = list.Find(pr::kSubject)) {
     const std::string text = subject->bytes;
     const SubjectParts parts = SplitSubject(text);

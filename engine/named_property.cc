@@ -87,11 +87,11 @@ Result<ClassId> ClassId::FromBytes(std::string_view bytes) {
 std::string ClassId::ToBytes() const { return {bytes.begin(), bytes.end()}; }
 
 std::string ClassId::ToText() const {
-  constexpr std::array<int, 16> order{3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+  constexpr std::array<int, 16> kOrder{3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
   std::string text = "{";
-  for (std::size_t i = 0; i < order.size(); ++i) {
+  for (std::size_t i = 0; i < kOrder.size(); ++i) {
     if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += fmt::format("{:02X}", bytes[static_cast<std::size_t>(order[i])]);
+    text += fmt::format("{:02X}", bytes[static_cast<std::size_t>(kOrder[i])]);
   }
   return text + "}";
 }

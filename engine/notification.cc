@@ -66,6 +66,13 @@ class AdviseConnection::State {
     }
   }
 
+  // In a forked child: a std::thread that is not joined ends the program, and its thread is not
+  // here.
+  static void KeepForever(std::shared_ptr<State> state) {
+    State& kept = *state;
+    kept.itself_ = std::move(state);
+  }
+
   std::uint32_t Number() const { return number_; }
   bool InForkedChild() const { return getpid() != owner_; }
 
@@ -106,6 +113,7 @@ class AdviseConnection::State {
   LockSession session_;
   std::atomic<bool> ended_{false};
   std::thread thread_;
+  std::shared_ptr<State> itself_;
 
   // Used by the thread alone.
   ChangeReader reader_;
@@ -123,8 +131,8 @@ AdviseConnection& AdviseConnection::operator=(AdviseConnection&& other) noexcept
 
 AdviseConnection::~AdviseConnection() {
   if (!state_) return;
-  if (state_->InForkedChild()) {  // Its thread is not here.
-    new std::shared_ptr<State>(std::move(state_));
+  if (state_->InForkedChild()) {
+    State::KeepForever(std::move(state_));
     return;
   }
   state_->End();

@@ -12,6 +12,7 @@
 #include "spooler/spooler.h"
 #include "spooler/transports/discard.h"
 
+// Two dozen names would hide the program.  NOLINTNEXTLINE(google-build-using-namespace)
 using namespace bobbin;
 
 static Result<Message> Compose(MessageStore& store) {
