@@ -549,9 +549,9 @@ Result<FinishResult> DeliveryAttempt::CommitAndPostProcess() {
 
 Result<FinishResult> DeliveryAttempt::Commit() {
   if (!attempt_) attempt_ = MakeAttempt(false);
-  const Result<FinishResult> result =
-      NeedsPostProcessing() ? CommitAndPostProcess()
-                            : context_.session.CommitAttempt(due_.entry_id, *attempt_);
+  Result<FinishResult> result = NeedsPostProcessing()
+                                    ? CommitAndPostProcess()
+                                    : context_.session.CommitAttempt(due_.entry_id, *attempt_);
   if (!result) return result;
   for (const ReportMessage& report : attempt_->reports) {
     Tell(SpoolerEventKind::kReportCreated, nullptr, {}, "to " + report.recipient);
