@@ -5,7 +5,7 @@
 // The spooler and its transport run in this program here; with `bobbind` they run in the daemon,
 // and a client ends after SubmitMessage.
 #include <cstdio>
-#include <semaphore>
+#include <latch>
 #include <vector>
 
 #include "engine/database.h"
@@ -15,37 +15,29 @@
 // Two dozen names would hide the program.  NOLINTNEXTLINE(google-build-using-namespace)
 using namespace bobbin;
 
-static Result<Message> Compose(MessageStore& store) {
-  ASSIGN_OR_RETURN(Message message, store.CreateMessage(store.Folders().outbox));
-  const EntryId sent_items = store.EntryIdOf(store.Folders().sent_items.value);
-  RETURN_IF_ERROR(message.SetProps(
-      std::vector{Property::Bytes(pr::kSubject, "Tea"), Property::Bytes(pr::kBody, "At five."),
-                  Property::Bytes(pr::kSenderAddressType, "SMTP"),
-                  Property::Bytes(pr::kSenderEmailAddress, store.Name()),
-                  Property::Bytes(pr::kSentMailEntryId, sent_items.ToBytes()),
-                  Property::Number(pr::kOriginatorDeliveryReportRequested, 1)}));
-  RETURN_IF_ERROR(message.ModifyRecipients(kModifyRecipientsAdd,
-                                           {MakeSmtpRecipient("bob@b.test", kRecipientTo)}));
-  return message;
-}
-
 static Result<void> Run(const char* directory) {
   RETURN_IF_ERROR(Database::Create(directory));
   ASSIGN_OR_RETURN(Database database, Database::Open(directory));
   ASSIGN_OR_RETURN(MessageStore store, database.OpenOrCreateMessageStore("amy@a.test"));
-  std::counting_semaphore<> rows_deleted(0);
+  std::latch rows_deleted(2);
   const QueueAdvise watch = database.GetOutgoingQueue().Advise([&](const QueueEvent& event) {
     if (event.kind == QueueEventKind::kRowAdded) std::puts("queue: a row was added");
     if (event.kind != QueueEventKind::kRowDeleted) return;
     std::puts("queue: a row was deleted");
-    rows_deleted.release();
+    rows_deleted.count_down();
   });
 
-  ASSIGN_OR_RETURN(Message message, Compose(store));
+  ASSIGN_OR_RETURN(Message message, store.CreateMessage(store.Folders().outbox));
+  const EntryId sent_items = store.EntryIdOf(store.Folders().sent_items.value);
+  RETURN_IF_ERROR(message.SetProps(
+      std::vector{Property::Bytes(pr::kSubject, "Tea"), Property::Bytes(pr::kBody, "At five."),
+                  Property::Bytes(pr::kSentMailEntryId, sent_items.ToBytes()),
+                  Property::Number(pr::kOriginatorDeliveryReportRequested, 1)}));
+  const RecipientRow bob = MakeSmtpRecipient("bob@b.test", kRecipientTo);
+  RETURN_IF_ERROR(message.ModifyRecipients(kModifyRecipientsAdd, {bob}));
   ASSIGN_OR_RETURN(const EntryId id, message.Id());
   RETURN_IF_ERROR(message.SubmitMessage());  // Durable; `message` is closed, `id` still names it.
   RETURN_IF_ERROR(store.AbortSubmit(id));    // A draft again, until the spooler locks it.
-  rows_deleted.acquire();
   ASSIGN_OR_RETURN(Message draft, store.OpenMessage(id, kMapiModify));
   RETURN_IF_ERROR(draft.SubmitMessage());
 
@@ -53,17 +45,16 @@ static Result<void> Run(const char* directory) {
   SpoolerShared shared;
   std::vector<std::unique_ptr<TransportProvider>> transports;
   transports.push_back(std::make_unique<DiscardTransport>());
-  Spooler spooler(
-      database, session, shared, std::move(transports), {}, [] { return 0.5; },
-      [](const SpoolerEvent&) {});
+  const auto random = [] { return 0.5; };
+  const auto told = [](const SpoolerEvent&) {};
+  Spooler spooler(database, session, shared, std::move(transports), {}, random, told);
   while (spooler.RunOnce(SystemClock().Now()).worked) continue;
-  rows_deleted.acquire();
+  rows_deleted.wait();
 
   for (const FolderId folder : {store.Folders().sent_items, store.Folders().inbox}) {
     ASSIGN_OR_RETURN(const FolderInfo info, store.GetFolder(folder));
     ASSIGN_OR_RETURN(const std::vector<ContentsRow> rows, store.GetContentsTable(folder, 100));
-    for (const ContentsRow& row : rows)
-      std::printf("%s: %s\n", info.name.c_str(), row.subject.c_str());
+    for (const auto& row : rows) std::printf("%s: %s\n", info.name.c_str(), row.subject.c_str());
   }
   return {};
 }
