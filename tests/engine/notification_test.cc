@@ -451,8 +451,8 @@ TEST_F(NotificationTest, UnadviseWithinTheSinkEndsItsCalls) {
   advise = Must(Store().AdviseContentsTable(
       folders.drafts, [&, record = events.Sink()](const ContentsEvent& event) {
         set.wait();
-        record(event);
         advise.Unadvise();
+        record(event);  // Last: after it `advise` is the test's.
       }));
   set.count_down();
   const AdviseConnection other = Must(Store().AdviseContentsTable(folders.drafts, others.Sink()));
