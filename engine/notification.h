@@ -5,9 +5,8 @@
 //   OutgoingQueue::Advise              rows of the outgoing queue
 //
 // When     After the commit that made the change, never for one that was not committed (C44), and
-// in
-//          the order of the commits, whatever process made them. Locks, which nothing commits, are
-//          told after the submissions they follow.
+//          in the order of the commits, whatever process made them. Locks, which nothing commits,
+//          are told after the submissions they follow.
 // Where    On a thread of the connection's own. A sink may do anything, take any time and block for
 //          ever: it holds up neither commits nor other sinks, here or elsewhere.
 // Missed   What a sink did not take while 8,192 changes were made is not kept. It is told kReload,

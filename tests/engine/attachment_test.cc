@@ -294,20 +294,20 @@ TEST_F(AttachmentTest, StreamsRefuseWhatIsNoStringOrBinary) {
 }
 
 TEST_F(AttachmentTest, TheListOfTagsKnowsTheTypesOfStreams) {
-  constexpr PropertyTag numbers{0x36111003};
+  constexpr PropertyTag kNumbers{0x36111003};
   Message message = NewDraft(Store());
   const std::vector<Property> values(10'000, Property::Number(PropertyTag{0x36110003}, 7));
-  const Property packed = Property::Multiple(numbers, values);
-  Must(message.SetStream(numbers, Body(packed.bytes)));
+  const Property packed = Property::Multiple(kNumbers, values);
+  Must(message.SetStream(kNumbers, Body(packed.bytes)));
   Must(message.SetStream(pr::kBody, Body(kLong)));
   const std::uint32_t number = Attach(message, "a", kLong);
   const auto expect = [&](const Message& shown) {
     EXPECT_THAT(Must(shown.GetPropList()),
-                testing::IsSupersetOf({pr::kBody, numbers, pr::kSubject, pr::kEntryId}));
+                testing::IsSupersetOf({pr::kBody, kNumbers, pr::kSubject, pr::kEntryId}));
     EXPECT_EQ(Must(shown.GetPropList()).size(), Must(shown.GetProps()).Size());
     EXPECT_THAT(Must(Must(shown.OpenAttachment(number)).GetPropList()),
                 testing::IsSupersetOf({pr::kAttachDataBinary, pr::kAttachMethod}));
-    EXPECT_EQ(Must(shown.OpenStream(numbers)).Bytes(), packed.bytes.size());
+    EXPECT_EQ(Must(shown.OpenStream(kNumbers)).Bytes(), packed.bytes.size());
   };
   expect(message);
   const EntryId id = Must(message.Id());

@@ -64,6 +64,7 @@ class ScriptedSpooler {
   static std::vector<std::unique_ptr<TransportProvider>> Transports(
       const std::vector<TransportScript*>& scripts) {
     std::vector<std::unique_ptr<TransportProvider>> transports;
+    transports.reserve(scripts.size());
     for (TransportScript* script : scripts) {
       transports.push_back(std::make_unique<ScriptedTransport>(*script));
     }
