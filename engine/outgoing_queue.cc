@@ -226,14 +226,17 @@ Result<void> OutgoingQueue::Change(MessageId message, DueLane lane, bool now) {
           return Fail(ErrorCode::kCorruptStore,
                       "the submit flag is set but the queue row is missing");
         }
-        if (!now) return Reschedule(rows, record, queued->due, lane);
         ASSIGN_OR_RETURN(RecipientTable recipients, rows.Recipients(message));
         for (RecipientRow& row : recipients) {
           if (row.delivery.responsibility || row.delivery.next_attempt == Time{}) continue;
+          // Who is in doubt was held for a decision, and this is it (InDoubtPolicy::kHold).
+          const bool decided =
+              lane == DueLane::kScheduled && row.delivery.state == RecipientState::kInDoubt;
+          if (!now && !decided) continue;
           row.delivery.next_attempt = Time{};
           RETURN_IF_ERROR(rows.PutRecipient(message, row));
         }
-        return Reschedule(rows, record, database_->clock->Now(), lane);
+        return Reschedule(rows, record, now ? database_->clock->Now() : queued->due, lane);
       },
       kv::SpaceUse::kMayUseReserve));
   if (lane == DueLane::kScheduled) database_->shared.signal->Raise();

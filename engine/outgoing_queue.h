@@ -102,8 +102,10 @@ class OutgoingQueue {
 
   // Operators' steps. They do not stop an attempt that is under way.
   Result<void> Hold(MessageId message);
-  Result<void> Release(MessageId message);  // A row that is not held: no change.
-  Result<void> Retry(MessageId message);    // Due now, whatever the schedule says; ends a hold.
+  // A row that is not held stays where it is. Recipients in doubt are to be sent to again: their
+  // next attempt becomes epoch.
+  Result<void> Release(MessageId message);
+  Result<void> Retry(MessageId message);  // Due now, whatever the schedule says; ends a hold.
 
   // MAPI: IMAPITable::Advise(fnevTableModified). Tells of the rows of this queue, those of other
   // stores excepted, whatever process changes them: added on submit, deleted on abort and

@@ -304,6 +304,7 @@ Result<void> SpoolerSession::MarkInDoubt(const EntryId& id, std::span<const Reci
           RecipientUpdate update{row_id, row ? row->delivery : RecipientDelivery{}};
           update.delivery.state = RecipientState::kInDoubt;
           update.delivery.last_attempt = now;
+          update.delivery.next_attempt = now;
           ++update.delivery.attempts;
           updates.push_back(std::move(update));
         }

@@ -155,7 +155,8 @@ class SpoolerSession {
   // Frees the lock without touching the message.
   void Unlock(const EntryId& id) const;
 
-  // Makes the rows kInDoubt, attempts counted, before the point of no return.
+  // Makes the rows kInDoubt, attempts counted, before the point of no return. Their next attempt
+  // is `now`; epoch would say that an operator has decided to send again (OutgoingQueue::Release).
   //   kNoAccess, kNotInQueue as FinishMessage
   //   kInvalidParameter  an unknown row, or one that is TRUE already
   Result<void> MarkInDoubt(const EntryId& id, std::span<const RecipientRowId> rows, Time now);

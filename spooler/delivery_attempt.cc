@@ -75,6 +75,7 @@ class DeliveryAttempt::Offered final : public OutboundMessage {
       if (Recipient* recipient = Find(id)) {
         attempt_.CountAttempt(*recipient);
         recipient->row.delivery.state = RecipientState::kInDoubt;
+        recipient->row.delivery.next_attempt = attempt_.now_;
         recipient->changed = true;
       }
     }
@@ -209,7 +210,8 @@ Time DeliveryAttempt::BlockedUntil() const {
 bool DeliveryAttempt::NeedsOperator() const {
   return context_.options.in_doubt == InDoubtPolicy::kHold &&
          std::any_of(recipients_.begin(), recipients_.end(), [&](const Recipient& recipient) {
-           return IsDue(recipient) && recipient.row.delivery.state == RecipientState::kInDoubt;
+           return IsDue(recipient) && recipient.row.delivery.state == RecipientState::kInDoubt &&
+                  recipient.row.delivery.next_attempt != Time{};
          });
 }
 
@@ -415,7 +417,9 @@ void DeliveryAttempt::Apply(Recipient& recipient, RecipientOutcome outcome,
     Settle(recipient, RecipientState::kExpired);
     return Tell(SpoolerEventKind::kRecipientExpired, &recipient, transport);
   }
-  const bool in_doubt = outcome.kind == OutcomeKind::kInDoubt;
+  // What an earlier attempt left in doubt a later refusal for now does not clear up.
+  const bool in_doubt =
+      outcome.kind == OutcomeKind::kInDoubt || recipient.state_before == RecipientState::kInDoubt;
   delivery.state = in_doubt ? RecipientState::kInDoubt : RecipientState::kPending;
   recipient.waits = true;
   delivery.next_attempt =

@@ -44,7 +44,8 @@ class DeliveryAttempt {
   // When not: when the transports its recipients need may be reached again. Time::max(): all of
   // them have taken the message aside.
   Time BlockedUntil() const;
-  bool NeedsOperator() const;  // In doubt since an earlier run, and the policy is to hold.
+  // In doubt since an earlier attempt, the policy is to hold, and no operator has released it.
+  bool NeedsOperator() const;
 
   // Recipients that a preprocessor knows to be undeliverable: they fail and are not offered.
   void Fail(const std::vector<PreprocessedRecipient>& undeliverable);

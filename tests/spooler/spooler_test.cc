@@ -395,6 +395,41 @@ TEST_F(SpoolerTest, InDoubtIsHeldForTheOperatorWhenThePolicySaysSo) {
   EXPECT_EQ(Queue().at(0).lane, DueLane::kHeld);
   EXPECT_EQ(Recipients(id).at(0).delivery.state, RecipientState::kInDoubt);
   EXPECT_THAT(script_.offered, SizeIs(1));
+
+  // The operator decides: it is sent again. A refusal for now does not say that the first attempt
+  // did not deliver, so the doubt stays and the next decision is the operator's, too.
+  ASSERT_TRUE(database_->GetOutgoingQueue().Release(MessageId{id.Object()}));
+  script_.steps = {Outcomes({Later()}), Outcomes({Delivered()})};
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_THAT(script_.offered, SizeIs(2));
+  EXPECT_EQ(Recipients(id).at(0).delivery.state, RecipientState::kInDoubt);
+  EXPECT_EQ(Recipients(id).at(0).delivery.last_reply.text, "Busy");
+  clock_.Advance(1h);
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_EQ(Queue().at(0).lane, DueLane::kHeld);
+  ASSERT_TRUE(database_->GetOutgoingQueue().Retry(MessageId{id.Object()}));
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_THAT(Queue(), IsEmpty());
+}
+
+TEST_F(SpoolerTest, ADeathInDoubtIsHeldToo) {
+  options_.in_doubt = InDoubtPolicy::kHold;
+  const EntryId id = Submit({"b@x.test"});
+  Script::Step dying = Outcomes({});
+  dying.die_after_mark = true;
+  script_.steps = {dying, Outcomes({Delivered()})};
+  EXPECT_THROW(RunOnce(), Script::Step);
+  spooler_.reset();
+  session_.reset();
+  store_.reset();
+  database_.reset();
+  Open();
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_THAT(script_.offered, SizeIs(1));
+  EXPECT_EQ(Queue().at(0).lane, DueLane::kHeld);
+  ASSERT_TRUE(database_->GetOutgoingQueue().Release(MessageId{id.Object()}));
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_THAT(Queue(), IsEmpty());
 }
 
 TEST_F(SpoolerTest, UnavailableTransportIsLeftAloneAndTheOrderIsKept) {
