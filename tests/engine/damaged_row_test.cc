@@ -33,9 +33,10 @@ std::vector<Row> AllRows(kv::Engine& engine) {
   std::vector<Row> rows;
   Must(engine.View([&](kv::ReadTransaction& transaction) -> Result<void> {
     rows.clear();
-    for (std::uint8_t i = 0; i < table::kNames.size(); ++i) {
-      RETURN_IF_ERROR(transaction.Scan(kv::TableId{i}, {}, [&](kv::Bytes key, kv::Bytes value) {
-        rows.push_back({kv::TableId{i}, std::string(key), std::string(value)});
+    for (std::size_t i = 0; i < table::kNames.size(); ++i) {
+      const kv::TableId table{static_cast<std::uint8_t>(i)};
+      RETURN_IF_ERROR(transaction.Scan(table, {}, [&](kv::Bytes key, kv::Bytes value) {
+        rows.push_back({table, std::string(key), std::string(value)});
         return true;
       }));
     }

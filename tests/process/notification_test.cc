@@ -25,15 +25,11 @@ class Notification : public testing::Test {
  protected:
   void Start(const std::vector<std::string>& destination) {
     ASSERT_TRUE(Database::Create(directory_.Path() / "db"));
-    std::vector<std::string> command{BOBBIN_BIN_DIR "/bobbind",
-                                     "--database",
-                                     (directory_.Path() / "db").string(),
-                                     "--listen",
-                                     "127.0.0.1:0",
-                                     "--hostname",
-                                     "mail.x.test",
-                                     "--log-level",
-                                     "error"};
+    const std::string program = BOBBIN_BIN_DIR "/bobbind";
+    std::vector<std::string> command{
+        program,       "--database",  (directory_.Path() / "db").string(),
+        "--listen",    "127.0.0.1:0", "--hostname",
+        "mail.x.test", "--log-level", "error"};
     command.insert(command.end(), destination.begin(), destination.end());
     daemon_.emplace(command);
     const std::string line = daemon_->ReadLine();

@@ -70,8 +70,8 @@ std::vector<std::vector<std::string>> TableRows(const std::string& document) {
 }
 
 Complaints CheckRow(const std::vector<std::string>& row) {
-  static const std::set<std::string> kTests = TestNames();
-  static const std::set<std::string> kStatements = Statements();
+  static const std::set<std::string> tests = TestNames();
+  static const std::set<std::string> statements = Statements();
   Complaints complaints;
   if (row.size() != 5) return {"a row has " + std::to_string(row.size()) + " cells, not 5"};
   std::string sources;
@@ -87,10 +87,10 @@ Complaints CheckRow(const std::vector<std::string>& row) {
     }
   }
   for (const std::string& statement : Matches(row[3], "(C\\d+)")) {
-    if (!kStatements.contains(statement)) complaints.push_back("there is no " + statement);
+    if (!statements.contains(statement)) complaints.push_back("there is no " + statement);
   }
   for (const std::string& test : Quoted(row[4])) {
-    if (!kTests.contains(test)) complaints.push_back("there is no test " + test);
+    if (!tests.contains(test)) complaints.push_back("there is no test " + test);
   }
   return complaints;
 }

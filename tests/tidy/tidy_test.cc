@@ -56,7 +56,7 @@ Complaints CheckLayers(const SourceFile& file) {
     std::string folder;
     std::vector<std::string> may_include;
   };
-  static const std::vector<Layer> kLayers = {
+  static const std::vector<Layer> layers = {
       {"engine/kv", {"engine/kv", "engine/result.h", "engine/check.h"}},
       {"engine", {"engine", "schema"}},
       {"spooler", {"spooler", "engine", "schema"}},
@@ -65,7 +65,7 @@ Complaints CheckLayers(const SourceFile& file) {
       {"tests", {"bench", "tests", "tools", "spooler", "engine", "schema"}},
   };
   Complaints complaints;
-  for (const Layer& layer : kLayers) {
+  for (const Layer& layer : layers) {
     if (!IsIn(file.path, layer.folder)) continue;
     for (const std::string& path : Includes(file)) {
       bool allowed = false;

@@ -16,7 +16,7 @@
 namespace bobbin::test {
 
 class CliTest : public testing::Test {
- protected:
+ public:
   CliTest() {
     std::string name = testing::TempDir() + "bobbin-cli-XXXXXX";
     directory_ = mkdtemp(name.data());
@@ -28,7 +28,10 @@ class CliTest : public testing::Test {
     std::error_code ignored;
     std::filesystem::remove_all(directory_, ignored);
   }
+  CliTest(const CliTest&) = delete;
+  CliTest& operator=(const CliTest&) = delete;
 
+ protected:
   Start StartOf(std::vector<std::string> arguments, const std::filesystem::path& input = {}) const {
     arguments.insert(arguments.begin(), BOBBIN_PROGRAM);
     return {arguments, input, directory_, {"BOBBIN_DATABASE=" + database_.string()}};

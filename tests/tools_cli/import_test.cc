@@ -40,10 +40,9 @@ std::vector<fs::path> CorpusFiles() {
 std::string Bits(double value) { return LittleEndianBytes(std::bit_cast<std::uint64_t>(value), 8); }
 
 // Every type, single and multi-value, named by number and by text, short and long.
-MadeMessage EveryType() {
-  MadeMessage message;
+MadeProperties EveryType() {
   const std::string id = "0123456789abcdef";
-  message.properties = {
+  return {
       Fixed(0x3FFD0003, 932),
       Stored(0x0037001E, "\x93\xFA\x96\x7B"),  // Two characters of code page 932.
       Stored(0x1000001F, Utf16(std::string(100'000, 'x')) + Utf16(std::string(1, '\0'))),
@@ -82,6 +81,11 @@ MadeMessage EveryType() {
       Stored(0x0E04001F, Utf16(std::string(5'000, 't'))),
       Stored(0x66590102, std::string(5'000, 'c')),
   };
+}
+
+MadeMessage EveryMessage() {
+  MadeMessage message;
+  message.properties = EveryType();
   // Together more than a message may have beside its streams.
   for (std::uint32_t i = 0; i < 40; ++i) {
     message.properties.push_back(
@@ -192,14 +196,14 @@ TEST_F(ImportTest, EveryPropertyOfTheCorpusIsReadBackUnchanged) {
 
 TEST_F(ImportTest, EveryTypeOfPropertyIsReadBackUnchanged) {
   const fs::path file = directory_ / "every.msg";
-  WriteMsg(file, EveryType(), EveryName());
+  WriteMsg(file, EveryMessage(), EveryName());
   EXPECT_GT(ExpectAllOf(file), 80U);
   EXPECT_EQ(Bobbin({"check"}).exit_code, 0);
 }
 
 TEST_F(ImportTest, ValuesAreWhatTheyMean) {
   const fs::path file = directory_ / "every.msg";
-  WriteMsg(file, EveryType(), EveryName());
+  WriteMsg(file, EveryMessage(), EveryName());
   const auto values = ByName(Properties(Import(file)));
   const std::string japanese = "\xE6\x97\xA5";
   EXPECT_EQ(values.at("message 0x0037001F"), japanese + "\xE6\x9C\xAC");
@@ -221,7 +225,7 @@ TEST_F(ImportTest, ValuesAreWhatTheyMean) {
 
 TEST_F(ImportTest, PropsHasTheDocumentedFieldsAndSparesLongValues) {
   const fs::path file = directory_ / "every.msg";
-  WriteMsg(file, EveryType(), EveryName());
+  WriteMsg(file, EveryMessage(), EveryName());
   const std::string id = Import(file);
   const std::vector<ordered_json> properties =
       ParseLines(Bobbin({"message", "props", "--json", id}).out);
@@ -238,7 +242,7 @@ TEST_F(ImportTest, PropsHasTheDocumentedFieldsAndSparesLongValues) {
 }
 
 TEST_F(ImportTest, SaysWhatItMadeAndGoesOnAfterABadFile) {
-  WriteMsg(directory_ / "every.msg", EveryType(), EveryName());
+  WriteMsg(directory_ / "every.msg", EveryMessage(), EveryName());
   const Ended run = Bobbin({"import", "--store", "mail", "--folder", "Drafts", "--json",
                             File("no message"), "every.msg", "nowhere.msg"});
   EXPECT_EQ(run.exit_code, 65) << "the first failure";
@@ -256,7 +260,7 @@ TEST_F(ImportTest, SaysWhatItMadeAndGoesOnAfterABadFile) {
 }
 
 TEST_F(ImportTest, NeedsToKnowWhereTo) {
-  WriteMsg(directory_ / "every.msg", EveryType(), EveryName());
+  WriteMsg(directory_ / "every.msg", EveryMessage(), EveryName());
   EXPECT_EQ(Bobbin({"import", "every.msg"}).exit_code, 64) << "there is no store";
   EXPECT_EQ(Bobbin({"import", "--store", "a", "every.msg"}).exit_code, 0);
   EXPECT_EQ(Bobbin({"import", "every.msg"}).exit_code, 0) << "there is one";
@@ -301,7 +305,7 @@ void ReadAll(const fs::path& file, std::map<ErrorCode, int>& outcomes) {
 
 TEST_F(ImportTest, DamagedFilesAreReadOrRefused) {
   const fs::path good = directory_ / "good.msg";
-  WriteMsg(good, EveryType(), EveryName());
+  WriteMsg(good, EveryMessage(), EveryName());
   std::ifstream stream(good, std::ios::binary);
   const std::string bytes((std::istreambuf_iterator<char>(stream)), {});
   std::map<ErrorCode, int> outcomes;

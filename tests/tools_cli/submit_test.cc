@@ -10,6 +10,7 @@
 namespace bobbin::test {
 namespace {
 
+using namespace std::string_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::UnorderedElementsAre;
@@ -85,7 +86,7 @@ TEST_F(SubmitTest, OptionsThatMailProgramsPassToSendmailAreAccepted) {
 }
 
 TEST_F(SubmitTest, EveryByteIsKept) {
-  std::string content("Subject: \xE4\xF6\r\n\nNUL \0 CR \r LF \n dot\n.\nend", 44);
+  std::string content = "Subject: \xE4\xF6\r\n\nNUL \0 CR \r LF \n dot\n.\nend"s;
   for (int byte = 0; byte < 256; ++byte) content += static_cast<char>(byte);
   content += std::string(1'000'000, 'x') + "\n";
   const std::string queue_id = Submit(content, {"-f", "a@x.test", "b@x.test"});

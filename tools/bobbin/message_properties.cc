@@ -22,17 +22,17 @@ struct Shown {
 // RFC 3339 in UTC with all that PT_SYSTIME has, also for years that Time cannot hold.
 std::string FileTimeText(std::int64_t ticks) {
   using std::chrono::floor;
-  constexpr std::int64_t per_second = 10'000'000;
-  constexpr std::chrono::sys_days epoch = std::chrono::year(1601) / 1 / 1;
+  constexpr std::int64_t kPerSecond = 10'000'000;
+  constexpr std::chrono::sys_days kEpoch = std::chrono::year(1601) / 1 / 1;
   if (ticks < 0) return std::to_string(ticks);
-  const auto time = std::chrono::sys_seconds(epoch) + std::chrono::seconds(ticks / per_second);
+  const auto time = std::chrono::sys_seconds(kEpoch) + std::chrono::seconds(ticks / kPerSecond);
   const auto day = floor<std::chrono::days>(time);
   const std::chrono::year_month_day date(day);
   const std::chrono::hh_mm_ss clock(time - day);
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:07}Z", static_cast<int>(date.year()),
                      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
                      clock.hours().count(), clock.minutes().count(), clock.seconds().count(),
-                     ticks % per_second);
+                     ticks % kPerSecond);
 }
 
 Json SingleJson(const Property& property) {
@@ -174,6 +174,7 @@ class Printer {
 
   Result<void> Print(const std::string& path, const std::vector<Shown>& all) {
     std::vector<PropertyTag> tags;
+    tags.reserve(all.size());
     for (const Shown& shown : all) tags.push_back(shown.tag);
     ASSIGN_OR_RETURN(const auto names, GetNamesFromIds(database_, tags));
     for (std::size_t i = 0; i < all.size(); ++i) {

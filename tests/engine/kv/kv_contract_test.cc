@@ -366,23 +366,22 @@ TEST_P(KvContract, AnUpdateWithoutWritesIsCommittedAndNotCounted) {
 }
 
 TEST_P(KvContract, ManyUpdatesInFlightFromTwoThreadsAreEachAnsweredOnce) {
-  constexpr int kInFlight = 64;
-  constexpr int kRounds = 4;
+  constexpr std::size_t kEach = 256;
   std::mutex mutex;
-  std::vector<int> answers(2 * kInFlight * kRounds);
+  std::vector<int> answers(2 * kEach);
   std::set<std::thread::id> answered_on;
-  std::latch done(2 * kInFlight * kRounds);
+  std::latch done(2 * kEach);
   std::vector<std::thread> threads;
-  for (int t = 0; t < 2; ++t) {
+  for (std::size_t t = 0; t < 2; ++t) {
     threads.emplace_back([&, t] {
-      for (int i = 0; i < kInFlight * kRounds; ++i) {
-        const int number = t * kInFlight * kRounds + i;
+      for (std::size_t i = 0; i < kEach; ++i) {
+        const std::size_t number = t * kEach + i;
         engine_->UpdateAsync(PutRow(std::to_string(number), ""),
                              [&, number](CommitOutcome outcome) {
                                EXPECT_TRUE(outcome.IsCommitted());
                                {
                                  const std::lock_guard lock(mutex);
-                                 ++answers[static_cast<std::size_t>(number)];
+                                 ++answers[number];
                                  answered_on.insert(std::this_thread::get_id());
                                }
                                done.count_down();
