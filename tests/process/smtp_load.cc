@@ -109,8 +109,9 @@ bool SmtpLoad::SendOne(int connection, int thread) {
     wanted.insert({id, recipient});
   }
   if (!Command(connection, "DATA", 354)) return false;
-  const std::string content =
-      "Message-ID: <" + id + "@load.test>\r\nSubject: " + id + "\r\n\r\n" + LoadTextOf(id) + ".";
+  const std::string content = "Message-ID: <" + id +
+                              "@load.test>\r\nFrom: a@load.test\r\nSubject: " + id + "\r\n\r\n" +
+                              LoadTextOf(id) + ".";
   if (!Command(connection, content, 250)) return false;
   const std::lock_guard lock(mutex_);
   acknowledged_.merge(wanted);
