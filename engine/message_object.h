@@ -81,7 +81,7 @@ struct MessageObject : std::enable_shared_from_this<MessageObject> {
                            const std::optional<MessageRecord>& before) const;
 
   // After a save committed as `saved`.
-  void Adopt(MessageRecord saved, SavedParts parts);
+  void Adopt(MessageRecord saved, const SavedParts& parts);
 
   // The state as it is, detached from the handle: what an embedded message saves.
   std::shared_ptr<MessageObject> Copy();

@@ -153,7 +153,7 @@ Result<void> MessageObject::WriteRecord(RowWriter& rows, MessageRecord& saved,
   return before ? ReplaceMessage(rows, id, *before, saved) : InsertMessage(rows, id, saved);
 }
 
-void MessageObject::Adopt(MessageRecord saved, SavedParts parts) {
+void MessageObject::Adopt(MessageRecord saved, const SavedParts& parts) {
   record = std::move(saved);
   stored = true;
   edited = false;
@@ -161,7 +161,7 @@ void MessageObject::Adopt(MessageRecord saved, SavedParts parts) {
   content.reset();
   stream_edits.clear();
   attachments_changed.clear();
-  for (auto& [number, state] : parts.attachments) attachments[number] = std::move(state);
+  for (const auto& [number, state] : parts.attachments) attachments[number] = state;
   for (const std::weak_ptr<MessageObject>& closed : parts.closed) {
     if (const auto embedded = closed.lock()) embedded->phase = Phase::kInvalid;
   }
@@ -254,7 +254,7 @@ Result<void> Message::SaveChanges(std::uint32_t flags) {
       saved.sequence = rows.Sequence();
       return object.WriteRecord(rows, saved, before);
     }));
-    object.Adopt(std::move(saved), std::move(parts));
+    object.Adopt(std::move(saved), parts);
   }
   if ((flags & kKeepOpenReadWrite) == 0) object.access = AccessLevel::kReadOnly;
   return {};

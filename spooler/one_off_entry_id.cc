@@ -8,7 +8,7 @@ namespace bobbin {
 namespace {
 
 constexpr char kHeader[] =
-    "\0\0\0\0\x81\x2B\x1F\xA4\xBE\xA3\x10\x19\x9D\x6E\x00\xDD\x01\x0F\x54\x02\0";
+    "\0\0\0\0\x81\x2B\x1F\xA4\xBE\xA3\x10\x19\x9D\x6E\x00\xDD\x01\x0F\x54\x02\0\0";
 constexpr std::string_view kHeaderBytes(kHeader, 22);  // Up to the version.
 constexpr std::size_t kFlagsAt = 22;
 constexpr std::size_t kStringsAt = 24;

@@ -1,6 +1,6 @@
 // The content of a message as it goes out: its RFC 5322 original, or it rendered from properties,
-// with the header fields and the
-// footer that preprocessors added (pr::kAddedHeaderFields, pr::kAddedFooter).
+// with the header fields and the footer that preprocessors added (pr::kAddedHeaderFields,
+// pr::kAddedFooter).
 //
 // Threads  Any number.
 #pragma once

@@ -37,8 +37,8 @@ class Context final : public PreprocessContext {
 };
 
 // In the order of their registration, of one name only the first: transports log on in transport
-// order. `unserved_only`: those
-// that recipients with responsibility FALSE match; when the message is undone nobody is FALSE.
+// order. `unserved_only`: those that recipients with responsibility FALSE match; when the message
+// is undone nobody is FALSE.
 std::vector<Preprocessor*> MatchingPreprocessors(const WorkerContext& context,
                                                  const RecipientTable& recipients,
                                                  bool unserved_only) {

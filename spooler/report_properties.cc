@@ -192,7 +192,7 @@ bool IsReportClass(std::string_view message_class) {
 std::string ReportAddress(const PropertyList& original) {
   if (const auto one_off = ParseOneOffEntryId(original.BytesOr(pr::kReportEntryId, {}))) {
     if (UpperCase(one_off->address_type) == "SMTP") {
-      const std::string address = CheckedAddress(one_off->address);
+      std::string address = CheckedAddress(one_off->address);
       if (!address.empty()) return address;
     }
   }
@@ -200,7 +200,7 @@ std::string ReportAddress(const PropertyList& original) {
   if (!key.empty() && key.back() == '\0') key.remove_suffix(1);
   if (UpperCase(key.substr(0, 5)) == "SMTP:") {
     // A search key is in upper case; addresses hardly ever are.
-    const std::string address = CheckedAddress(LowerCase(key.substr(5)));
+    std::string address = CheckedAddress(LowerCase(key.substr(5)));
     if (!address.empty()) return address;
   }
   return CheckedAddress(original.BytesOr(pr::kReportName, {}));

@@ -141,9 +141,10 @@ class CorpusTest : public ::testing::Test {
   }
 
   int StartDaemon() {
-    daemon_.emplace(std::vector<std::string>{
-        BOBBIN_BIN_DIR "/bobbind", "--database", path_.string(), "--listen", "127.0.0.1:0",
-        "--next-hop", "smtp://127.0.0.1:1", "--log-level", "error"});
+    const std::string program = BOBBIN_BIN_DIR "/bobbind";
+    daemon_.emplace(std::vector<std::string>{program, "--database", path_.string(), "--listen",
+                                             "127.0.0.1:0", "--next-hop", "smtp://127.0.0.1:1",
+                                             "--log-level", "error"});
     const std::string line = daemon_->ReadLine();
     return std::atoi(line.c_str() + line.find_last_of(':') + 1);
   }

@@ -54,10 +54,13 @@ class FileSizeLimit {
 };
 
 class FullDisk : public testing::Test {
- protected:
+ public:
   FullDisk() { Create(); }
   ~FullDisk() override { Remove(); }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
 
+ protected:
   fs::path Path() const { return disk_.Path() / "db"; }
   Database& Db() { return database_.value(); }
   MessageStore& Store() { return store_.value(); }

@@ -124,13 +124,16 @@ class Shared {
 };
 
 class LockTableTest : public testing::Test {
- protected:
+ public:
   LockTableTest() {
     std::random_device random;
     for (std::uint8_t& byte : database_.bytes) byte = static_cast<std::uint8_t>(random());
   }
   ~LockTableTest() override { RemoveVolatileState(database_); }
+  LockTableTest(const LockTableTest&) = delete;
+  LockTableTest& operator=(const LockTableTest&) = delete;
 
+ protected:
   VolatileState Open() const {
     auto state = OpenVolatileState(database_);
     EXPECT_TRUE(state) << ToString(state.error());

@@ -21,10 +21,10 @@ class MailClients : public ::testing::Test {
  protected:
   void SetUp() override {
     ASSERT_TRUE(Database::Create(directory_.Path() / "db"));
+    const std::string program = BOBBIN_BIN_DIR "/bobbind";
     daemon_.emplace(std::vector<std::string>{
-        BOBBIN_BIN_DIR "/bobbind", "--database", (directory_.Path() / "db").string(), "--listen",
-        "127.0.0.1:0", "--maildir", (directory_.Path() / "maildir").string(), "--log-level",
-        "error"});
+        program, "--database", (directory_.Path() / "db").string(), "--listen", "127.0.0.1:0",
+        "--maildir", (directory_.Path() / "maildir").string(), "--log-level", "error"});
     const std::string line = daemon_->ReadLine();
     port_ = line.substr(line.find_last_of(':') + 1);
     port_ = port_.substr(0, port_.find_first_not_of("0123456789"));

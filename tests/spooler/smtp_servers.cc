@@ -101,9 +101,10 @@ SmtpSink::SmtpSink() {
   for (int attempt = 0; attempt < 50; ++attempt) {
     port_ = 20'000 + static_cast<int>(random() % 12'000);
     if (CanConnect(port_)) continue;
-    std::vector<std::string> command = {
-        "env", "LD_LIBRARY_PATH=" BOBBIN_POSTFIX_DIR "/usr/lib/postfix",
-        BOBBIN_POSTFIX_DIR "/usr/sbin/smtp-sink", "-d", (directory_.Path() / "m.").string()};
+    const std::string postfix = BOBBIN_POSTFIX_DIR;
+    std::vector<std::string> command = {"env", "LD_LIBRARY_PATH=" + postfix + "/usr/lib/postfix",
+                                        postfix + "/usr/sbin/smtp-sink", "-d",
+                                        (directory_.Path() / "m.").string()};
     if (getuid() == 0) command.insert(command.end(), {"-u", "nobody"});
     command.insert(command.end(), {"127.0.0.1:" + std::to_string(port_), "100"});
     process_.emplace(std::move(command));

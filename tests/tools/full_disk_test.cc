@@ -39,7 +39,7 @@ class BobbindOnAFullDisk : public testing::Test {
     const std::string content = "Subject: " + std::to_string(sent_) + "\r\n\r\n" +
                                 std::string(kSizes[sent_ % 3], 'x') + "\r\n";
     ++sent_;
-    const std::string end = client.Command(content + ".");
+    std::string end = client.Command(content + ".");
     if (!end.starts_with("250")) return "content " + end;
     acknowledged_.push_back(content);
     return end;

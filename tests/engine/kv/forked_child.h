@@ -56,7 +56,7 @@ class ForkedChild {
   ForkedChild(const ForkedChild&) = delete;
   ForkedChild& operator=(const ForkedChild&) = delete;
 
-  const Line& line() const { return line_; }
+  const Line& GetLine() const { return line_; }
 
   void Kill() {
     kill(process_, SIGKILL);

@@ -38,26 +38,26 @@ using ::testing::SizeIs;
 
 class LmdbEngineTest : public ::testing::Test {
  protected:
-  const std::filesystem::path& path() const { return directory_.Path(); }
+  const std::filesystem::path& Path() const { return directory_.Path(); }
 
-  void Create() { ASSERT_TRUE(test::CreateEmpty(path())); }
+  void Create() { ASSERT_TRUE(test::CreateEmpty(Path())); }
 
   std::shared_ptr<Engine> Open(const LmdbOptions& options = test::TwoTables()) const {
-    auto opened = OpenLmdbEngine(path(), options);
+    auto opened = OpenLmdbEngine(Path(), options);
     if (opened) return *opened;
     ADD_FAILURE() << ToString(opened.error());
     return nullptr;
   }
 
   Error OpenError(const LmdbOptions& options = test::TwoTables()) const {
-    const auto opened = OpenLmdbEngine(path(), options);
+    const auto opened = OpenLmdbEngine(Path(), options);
     if (!opened) return opened.error();
     ADD_FAILURE() << "it opened";
     return {};
   }
 
   void WriteFile(const std::string& name, const std::string& content) const {
-    std::ofstream(path() / name, std::ios::binary) << content;
+    std::ofstream(Path() / name, std::ios::binary) << content;
   }
 
   TemporaryDirectory directory_;
@@ -100,8 +100,8 @@ TEST_F(LmdbEngineTest, WhatWasCommittedIsThereAfterReopening) {
 
 TEST_F(LmdbEngineTest, CreatingWritesTheFirstRowsAndRefusesAnExistingEnvironment) {
   const UpdateFunction fill = PutRow("first", "row");
-  ASSERT_TRUE(CreateLmdbEnvironment(path(), test::TwoTables(), fill));
-  const Result<void> again = CreateLmdbEnvironment(path(), test::TwoTables(), fill);
+  ASSERT_TRUE(CreateLmdbEnvironment(Path(), test::TwoTables(), fill));
+  const Result<void> again = CreateLmdbEnvironment(Path(), test::TwoTables(), fill);
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().code, ErrorCode::kCollision);
   EXPECT_THAT(Keys(*Open()), ElementsAre("first"));
@@ -109,24 +109,24 @@ TEST_F(LmdbEngineTest, CreatingWritesTheFirstRowsAndRefusesAnExistingEnvironment
 
 TEST_F(LmdbEngineTest, AFailedCreationLeavesNothing) {
   const Result<void> created = CreateLmdbEnvironment(
-      path(), test::TwoTables(), [](WriteTransaction& transaction) -> Result<void> {
+      Path(), test::TwoTables(), [](WriteTransaction& transaction) -> Result<void> {
         RETURN_IF_ERROR(transaction.Put(kQueue, "a", ""));
         return Fail(ErrorCode::kCallFailed, "no");
       });
   ASSERT_FALSE(created);
   EXPECT_EQ(created.error().detail, "no");
-  EXPECT_TRUE(std::filesystem::is_empty(path()));
-  EXPECT_FALSE(test::CreateEmpty(path() / "absent"));
+  EXPECT_TRUE(std::filesystem::is_empty(Path()));
+  EXPECT_FALSE(test::CreateEmpty(Path() / "absent"));
 }
 
 TEST_F(LmdbEngineTest, APathWithoutADatabaseIsRefusedAndNotTouched) {
   const auto is_not_a_database = [&](const std::string& reason) {
-    const auto before = std::distance(std::filesystem::directory_iterator(path()), {});
+    const auto before = std::distance(std::filesystem::directory_iterator(Path()), {});
     const Error error = OpenError();
     EXPECT_EQ(error.code, ErrorCode::kNotADatabase) << ToString(error);
     EXPECT_THAT(error.detail, HasSubstr(reason));
-    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path()), {}), before);
-    std::filesystem::remove_all(path() / "data.mdb");
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(Path()), {}), before);
+    std::filesystem::remove_all(Path() / "data.mdb");
   };
   is_not_a_database("does not exist");
   WriteFile("data.mdb", "");
@@ -137,14 +137,14 @@ TEST_F(LmdbEngineTest, APathWithoutADatabaseIsRefusedAndNotTouched) {
   is_not_a_database("not an LMDB file");
   WriteFile("data.mdb", std::string(100'000, '\0'));
   is_not_a_database("not an LMDB file");
-  std::filesystem::create_directory(path() / "data.mdb");
+  std::filesystem::create_directory(Path() / "data.mdb");
   is_not_a_database("not a regular file");
-  ASSERT_EQ(mkfifo((path() / "data.mdb").c_str(), 0600), 0);
+  ASSERT_EQ(mkfifo((Path() / "data.mdb").c_str(), 0600), 0);
   is_not_a_database("not a regular file");
 
   WriteFile("file", "");
   for (const char* name : {"absent", "file"}) {
-    const auto opened = OpenLmdbEngine(path() / name, test::TwoTables());
+    const auto opened = OpenLmdbEngine(Path() / name, test::TwoTables());
     ASSERT_FALSE(opened);
     EXPECT_EQ(opened.error().code, ErrorCode::kNotADatabase) << ToString(opened.error());
   }
@@ -153,7 +153,7 @@ TEST_F(LmdbEngineTest, APathWithoutADatabaseIsRefusedAndNotTouched) {
 TEST_F(LmdbEngineTest, AnLmdbFileWithoutOurTablesIsRefused) {
   LmdbOptions other;
   other.tables = {"queue"};
-  ASSERT_TRUE(CreateLmdbEnvironment(path(), other, PutRow("a", "")));
+  ASSERT_TRUE(CreateLmdbEnvironment(Path(), other, PutRow("a", "")));
   const Error error = OpenError();
   EXPECT_EQ(error.code, ErrorCode::kNotADatabase);
   EXPECT_THAT(error.detail, HasSubstr("has no table bodies"));
@@ -171,10 +171,10 @@ TEST_F(LmdbEngineTest, DamagedRootPagesAreRefused) {
         Damage{20, 9, ErrorCode::kVersion}, Damage{4096 + 20, 9, ErrorCode::kVersion},
         Damage{41, 1, ErrorCode::kNotADatabase}}) {
     Create();
-    std::fstream file(path() / "data.mdb", std::ios::in | std::ios::out | std::ios::binary);
+    std::fstream file(Path() / "data.mdb", std::ios::in | std::ios::out | std::ios::binary);
     file.seekp(damage.offset).put(damage.byte).flush();
     EXPECT_EQ(OpenError().code, damage.code) << "byte " << damage.offset;
-    std::filesystem::remove(path() / "data.mdb");
+    std::filesystem::remove(Path() / "data.mdb");
   }
 }
 
@@ -186,12 +186,12 @@ TEST_F(LmdbEngineTest, ATruncatedFileIsRefusedAtEveryLength) {
       ASSERT_TRUE(engine->Update(PutRow(NumberKey(i), std::string(3'000, 'x'))).IsCommitted());
     }
   }
-  const std::uintmax_t whole = std::filesystem::file_size(path() / "data.mdb");
+  const std::uintmax_t whole = std::filesystem::file_size(Path() / "data.mdb");
   ASSERT_GT(whole, 30U * 4096);
   int refused = 0;
   for (std::uintmax_t bytes = whole - 1; bytes > 4096;
        bytes -= std::min<std::uintmax_t>(bytes, 4095)) {
-    std::filesystem::resize_file(path() / "data.mdb", bytes);
+    std::filesystem::resize_file(Path() / "data.mdb", bytes);
     EXPECT_EQ(OpenError().code, ErrorCode::kNotADatabase) << bytes << " of " << whole;
     ++refused;
   }
@@ -228,12 +228,12 @@ TEST_F(LmdbEngineTest, AFileThatEndsInUnwrittenFreePagesIsSound) {
 
 TEST_F(LmdbEngineTest, AFileWithoutPermissionIsNoAccess) {
   Create();
-  ASSERT_EQ(chmod(path().c_str(), 0755), 0);
+  ASSERT_EQ(chmod(Path().c_str(), 0755), 0);
   for (const mode_t mode : {0000U, 0444U}) {
-    ASSERT_EQ(chmod((path() / "data.mdb").c_str(), mode), 0);
+    ASSERT_EQ(chmod((Path() / "data.mdb").c_str(), mode), 0);
     ForkedChild child([&](const ForkedChild::Line&) {
       if (geteuid() == 0 && setuid(65534) != 0) return 2;
-      const auto opened = OpenLmdbEngine(path(), test::TwoTables());
+      const auto opened = OpenLmdbEngine(Path(), test::TwoTables());
       return !opened && opened.error().code == ErrorCode::kNoAccess ? 0 : 1;
     });
     EXPECT_EQ(child.Wait(), 0) << "mode " << mode;
@@ -245,8 +245,8 @@ TEST_F(LmdbEngineTest, AFileWithoutPermissionIsNoAccess) {
 TEST_F(LmdbEngineTest, OnePathOpenedTwiceSharesTheEnvironment) {
   Create();
   const auto first = Open();
-  const auto link = path() / "link";
-  std::filesystem::create_directory_symlink(path(), link);
+  const auto link = Path() / "link";
+  std::filesystem::create_directory_symlink(Path(), link);
   const auto second = OpenLmdbEngine(link, test::TwoTables());
   ASSERT_TRUE(second);
   EXPECT_EQ(*second, first);
@@ -293,7 +293,7 @@ TEST_F(LmdbEngineTest, AForkedChildIsRefusedAndLeavesTheParentAlone) {
 #ifdef __SANITIZE_THREAD__
     return 0;  // It lets no forked child start a thread.
 #else
-    const auto own = OpenLmdbEngine(path(), test::TwoTables());
+    const auto own = OpenLmdbEngine(Path(), test::TwoTables());
     return own ? 0 : 6;
 #endif
   });
@@ -314,7 +314,7 @@ Result<void> Increment(WriteTransaction& transaction) {
 TEST_F(LmdbEngineTest, ProcessesThatWriteAtOnceLoseNothing) {
   Create();
   const auto increment_often = [&](const ForkedChild::Line&) {
-    const auto engine = OpenLmdbEngine(path(), test::TwoTables());
+    const auto engine = OpenLmdbEngine(Path(), test::TwoTables());
     if (!engine) return 1;
     for (int i = 0; i < 100; ++i) {
       if (!(*engine)->Update(Increment).IsCommitted()) return 2;
@@ -344,7 +344,7 @@ TEST_F(LmdbEngineTest, ProcessesThatOpenAtOnceSeeTheSameDatabase) {
 #endif
     (void)line.Hear();
     for (int i = 0; i < 30; ++i) {
-      const auto engine = OpenLmdbEngine(path(), test::TwoTables());
+      const auto engine = OpenLmdbEngine(Path(), test::TwoTables());
       if (!engine) return 1;
       if (!(*engine)->Update(Increment).IsCommitted()) return 2;
     }
@@ -352,7 +352,7 @@ TEST_F(LmdbEngineTest, ProcessesThatOpenAtOnceSeeTheSameDatabase) {
   };
   std::deque<ForkedChild> children;
   for (int i = 0; i < 4; ++i) children.emplace_back(open_and_increment);
-  for (ForkedChild& child : children) child.line().Say(1);
+  for (ForkedChild& child : children) child.GetLine().Say(1);
   for (ForkedChild& child : children) EXPECT_EQ(child.Wait(), 0);
   EXPECT_THAT(Read(*Open(), "count"), Optional(std::string("120")));
 }
@@ -362,21 +362,21 @@ TEST_F(LmdbEngineTest, ALockFileThatForgotTheLastTransactionIsNotBelieved) {
   ASSERT_TRUE(Open()->Update(PutRow("a", "")).IsCommitted());
   // While another process has it open, LMDB takes the lock file as it finds it.
   ForkedChild other([&](const ForkedChild::Line& line) {
-    const auto engine = OpenLmdbEngine(path(), test::TwoTables());
+    const auto engine = OpenLmdbEngine(Path(), test::TwoTables());
     line.Say(engine ? 1 : 0);
     (void)line.Hear();
     return 0;
   });
-  ASSERT_EQ(other.line().Hear(), 1U);
+  ASSERT_EQ(other.GetLine().Hear(), 1U);
   {
-    std::fstream lock(path() / "lock.mdb", std::ios::in | std::ios::out | std::ios::binary);
+    std::fstream lock(Path() / "lock.mdb", std::ios::in | std::ios::out | std::ios::binary);
     // LMDB's number of the last transaction, behind the head of the file and a mutex.
     lock.seekp(48).write("\0\0\0\0\0\0\0\0", 8);
   }
   const Error error = OpenError();
   EXPECT_EQ(error.code, ErrorCode::kBusy) << ToString(error);
   EXPECT_THAT(error.detail, HasSubstr("close"));
-  other.line().Say(0);
+  other.GetLine().Say(0);
   EXPECT_EQ(other.Wait(), 0);
   EXPECT_THAT(Keys(*Open()), ElementsAre("a"));
 }
@@ -408,14 +408,14 @@ TEST_F(LmdbEngineTest, AKilledWriterLosesNothingItAcknowledged) {
   for (const std::uint32_t kill_after : {0U, 7U, 40U}) {
     Create();
     ForkedChild writer(
-        [&](const ForkedChild::Line& line) { return WriteRowsForever(path(), line); });
-    std::optional<std::uint32_t> acknowledged = writer.line().Hear();
-    while (acknowledged && *acknowledged < kill_after) acknowledged = writer.line().Hear();
+        [&](const ForkedChild::Line& line) { return WriteRowsForever(Path(), line); });
+    std::optional<std::uint32_t> acknowledged = writer.GetLine().Hear();
+    while (acknowledged && *acknowledged < kill_after) acknowledged = writer.GetLine().Hear();
     writer.Kill();
-    for (auto more = acknowledged; more; more = writer.line().Hear()) acknowledged = more;
+    for (auto more = acknowledged; more; more = writer.GetLine().Hear()) acknowledged = more;
     ASSERT_TRUE(acknowledged);
     ExpectRowsUpTo(*Open(), *acknowledged);
-    std::filesystem::remove(path() / "data.mdb");
+    std::filesystem::remove(Path() / "data.mdb");
   }
 }
 
@@ -423,7 +423,7 @@ TEST_F(LmdbEngineTest, ReadersOfDeadProcessesAreClearedAtOpen) {
   Create();
   // Holds a View until it is killed or told to go.
   const auto hold_view = [&](const ForkedChild::Line& line) {
-    const auto engine = OpenLmdbEngine(path(), test::TwoTables());
+    const auto engine = OpenLmdbEngine(Path(), test::TwoTables());
     if (!engine) return 1;
     const Result<void> viewed = (*engine)->View([&](ReadTransaction&) -> Result<void> {
       line.Say(1);
@@ -434,8 +434,8 @@ TEST_F(LmdbEngineTest, ReadersOfDeadProcessesAreClearedAtOpen) {
   };
   ForkedChild doomed(hold_view);
   ForkedChild living(hold_view);  // While somebody lives, LMDB keeps the reader table.
-  ASSERT_TRUE(doomed.line().Hear());
-  ASSERT_TRUE(living.line().Hear());
+  ASSERT_TRUE(doomed.GetLine().Hear());
+  ASSERT_TRUE(living.GetLine().Hear());
   {
     const auto engine = Open();
     EXPECT_EQ(StatisticsOf(*engine).readers, 2U);
@@ -443,7 +443,7 @@ TEST_F(LmdbEngineTest, ReadersOfDeadProcessesAreClearedAtOpen) {
     EXPECT_EQ(StatisticsOf(*engine).readers, 2U);
   }
   EXPECT_EQ(StatisticsOf(*Open()).readers, 1U);
-  living.line().Say(0);
+  living.GetLine().Say(0);
   EXPECT_EQ(living.Wait(), 0);
 }
 
@@ -451,7 +451,7 @@ TEST_F(LmdbEngineTest, AMapThatAnotherProcessOutgrewIsAdopted) {
   Create();
   ForkedChild writer([&](const ForkedChild::Line& line) {
     for (std::uint32_t round = 0; line.Hear(); ++round) {
-      const auto engine = OpenLmdbEngine(path(), test::TwoTables());
+      const auto engine = OpenLmdbEngine(Path(), test::TwoTables());
       if (!engine) return 1;
       for (std::uint32_t i = 0; i < 64; ++i) {
         const std::string key = NumberKey(round * 64 + i);
@@ -465,12 +465,12 @@ TEST_F(LmdbEngineTest, AMapThatAnotherProcessOutgrewIsAdopted) {
   small.map_bytes = 1 << 20;
   const auto engine = Open(small);
   EXPECT_THAT(Keys(*engine), IsEmpty());
-  writer.line().Say(0);
-  ASSERT_TRUE(writer.line().Hear());
+  writer.GetLine().Say(0);
+  ASSERT_TRUE(writer.GetLine().Hear());
   EXPECT_THAT(Keys(*engine), SizeIs(64)) << "read through the larger map";
   for (int i = 0; i < 2; ++i) {
-    writer.line().Say(0);
-    ASSERT_TRUE(writer.line().Hear());
+    writer.GetLine().Say(0);
+    ASSERT_TRUE(writer.GetLine().Hear());
   }
   EXPECT_TRUE(engine->Update(PutRow("z", "")).IsCommitted()) << "written through it";
   EXPECT_THAT(Keys(*engine), SizeIs(3 * 64 + 1));
@@ -512,10 +512,11 @@ TEST_F(LmdbEngineTest, AWriteThatFailsOnAFullDiskIsUnknownAndLosesNothingAcknowl
     signal(SIGXFSZ, SIG_IGN);
     const rlimit limit{1 << 20, 1 << 20};
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return 3;
-    return WriteRowsForever(path(), line);
+    return WriteRowsForever(Path(), line);
   });
   std::optional<std::uint32_t> acknowledged;
-  for (auto more = writer.line().Hear(); more; more = writer.line().Hear()) acknowledged = more;
+  for (auto more = writer.GetLine().Hear(); more; more = writer.GetLine().Hear())
+    acknowledged = more;
   EXPECT_EQ(writer.Wait(), 0);
   ASSERT_TRUE(acknowledged);
   EXPECT_GT(*acknowledged, 50U);
@@ -581,7 +582,7 @@ TEST_F(LmdbEngineTest, AfterAnUnknownOutcomeTheReopenedEnvironmentShowsAllOrNoth
     EXPECT_EQ(Read(*engine, "unknown", kBodies).has_value(), committed);
     EXPECT_TRUE(Read(*engine, "before").has_value());
     EXPECT_TRUE(engine->Update(PutRow("again", "")).IsCommitted());
-    std::filesystem::remove(path() / "data.mdb");
+    std::filesystem::remove(Path() / "data.mdb");
   }
 }
 

@@ -165,7 +165,7 @@ TEST_F(DropDirectory, AForbiddenMailboxIsTriedLaterAndAForbiddenRootIsUnavailabl
   }
   fs::permissions(Mailbox(), fs::perms::owner_all);
 
-  std::ofstream(directory_.Path() / "file");
+  std::ofstream(directory_.Path() / "file").close();
   MemoryMessage lost("a@x.test", {"b@x.test"}, kMail);
   const SubmitResult result =
       NewDropDirectoryTransport({(directory_.Path() / "file" / "root").string()})()->SubmitMessage(
