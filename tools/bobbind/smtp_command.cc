@@ -144,7 +144,7 @@ Parsed<void> ForEachParameter(std::string_view argument, std::string_view verb,
       return Refuse(501, "5.5.4",
                     "a " + std::string(verb) + " parameter is repeated; give it once");
     }
-    const Parsed<void> applied = apply(parameter);
+    Parsed<void> applied = apply(parameter);
     if (!applied) return applied;
     seen.push_back(parameter.keyword);
   }
