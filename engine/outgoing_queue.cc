@@ -227,8 +227,12 @@ Result<void> OutgoingQueue::Change(MessageId message, DueLane lane, bool now) {
                       "the submit flag is set but the queue row is missing");
         }
         ASSIGN_OR_RETURN(RecipientTable recipients, rows.Recipients(message));
+        const std::optional<LockHolder> holder = database_->shared.locks->Holder(message);
+        const bool is_locked = holder && holder->IsLock();
         for (RecipientRow& row : recipients) {
           if (row.delivery.responsibility || row.delivery.next_attempt == Time{}) continue;
+          // Its attempt is under way: nobody can have decided yet on what comes of it.
+          if (is_locked && row.delivery.state == RecipientState::kInDoubt) continue;
           // Who is in doubt was held for a decision, and this is it (InDoubtPolicy::kHold).
           const bool decided =
               lane == DueLane::kScheduled && row.delivery.state == RecipientState::kInDoubt;

@@ -103,7 +103,7 @@ class OutgoingQueue {
   // Operators' steps. They do not stop an attempt that is under way.
   Result<void> Hold(MessageId message);
   // A row that is not held stays where it is. Recipients in doubt are to be sent to again: their
-  // next attempt becomes epoch.
+  // next attempt becomes epoch, unless the message is locked: an attempt is under way then.
   Result<void> Release(MessageId message);
   Result<void> Retry(MessageId message);  // Due now, whatever the schedule says; ends a hold.
 

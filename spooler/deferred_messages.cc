@@ -1,5 +1,7 @@
 #include "spooler/deferred_messages.h"
 
+#include <algorithm>
+
 namespace bobbin {
 
 void DeferredMessages::Defer(MessageId message, std::size_t transport, Owner owner) {
@@ -78,7 +80,12 @@ void DeferredMessages::ForgetOwner(Owner owner) {
 void DeferredMessages::SetAllHeld(MessageId message) {
   const std::lock_guard lock(mutex_);
   const auto deferral = messages_.find(message.value);
-  if (deferral != messages_.end()) deferral->second.all_held = true;
+  if (deferral == messages_.end()) return;
+  const auto& entries = deferral->second.transports;
+  // What has been returned since is its owner's to offer.
+  deferral->second.all_held = std::none_of(entries.begin(), entries.end(), [](const auto& entry) {
+    return entry.second.state == State::kReturned;
+  });
 }
 
 bool DeferredMessages::AreAllHeld(MessageId message) const {

@@ -134,6 +134,7 @@ Result<DeliveryAttempt> DeliveryAttempt::Prepare(const WorkerContext& context,
     Recipient recipient;
     recipient.row = std::move(row);
     recipient.state_before = recipient.row.delivery.state;
+    recipient.next_attempt_before = recipient.row.delivery.next_attempt;
     if (!recipient.row.EmailAddress().empty() && !recipient.row.AddressType().empty()) {
       recipient.transports = MatchingTransports(context.profile, recipient.row);
     }
@@ -215,20 +216,21 @@ bool DeliveryAttempt::NeedsOperator() const {
          });
 }
 
-void DeliveryAttempt::Fail(const std::vector<PreprocessedRecipient>& undeliverable) {
+Result<void> DeliveryAttempt::SaveUndeliverable(
+    const std::vector<PreprocessedRecipient>& undeliverable) {
   for (const PreprocessedRecipient& failed : undeliverable) {
     for (Recipient& recipient : recipients_) {
       if (recipient.row.id != failed.row || recipient.row.delivery.responsibility) continue;
       Apply(recipient, {OutcomeKind::kFailed, failed.reply, {}}, {});
     }
   }
+  return StoreSettled();
 }
 
 void DeliveryAttempt::FailAll(const Reply& reply) {
   for (Recipient& recipient : recipients_) {
-    if (!recipient.row.delivery.responsibility) {
-      Apply(recipient, {OutcomeKind::kFailed, reply, {}}, {});
-    }
+    if (recipient.row.delivery.responsibility) continue;
+    Apply(recipient, {OutcomeKind::kFailed, reply, {}}, {});
   }
 }
 
@@ -277,10 +279,7 @@ void DeliveryAttempt::OfferTo(std::size_t transport) {
     if (mine.empty()) return;
     Result<MessageBodyReader> reader = OpenOutboundContent(message_, Identity());
     if (!reader) {
-      Tell(SpoolerEventKind::kError, nullptr, provider.Name(), ToString(reader.error()));
-      soon_ = now_ + kUnreadablePause;
-      cancelled_ = true;
-      return;
+      return ApplyUnreadable(reader.error(), provider.Name(), mine);
     }
     const std::uint64_t bytes = reader->Bytes();
     auto content = NewTransmittedContent(*std::move(reader), properties_);
@@ -289,6 +288,8 @@ void DeliveryAttempt::OfferTo(std::size_t transport) {
     deferred.Offered(due_.message, transport, &provider);
     Offered offered(*this, provider, mine, std::move(content), bytes, begins_deferred);
     const auto [result, end] = provider.Offer(offered);
+    std::chrono::seconds pause{};
+    if (result.status != SubmitStatus::kDone) TakeBackMarks(mine);
     switch (result.status) {
       case SubmitStatus::kDone:
         context_.shared.SetAvailable(transport);
@@ -300,12 +301,10 @@ void DeliveryAttempt::OfferTo(std::size_t transport) {
       case SubmitStatus::kBusy:
       case SubmitStatus::kWait:
         rests_[transport] = true;
-        context_.shared.SetUnavailable(
-            transport,
-            now_ + (result.status == SubmitStatus::kBusy ? kBusyPause
-                                                         : std::max(kWaitMin, result.retry_after)),
-            context_.shared.Failures(transport));
-        return;
+        pause = result.status == SubmitStatus::kBusy ? kBusyPause
+                                                     : std::max(kWaitMin, result.retry_after);
+        return context_.shared.SetUnavailable(transport, now_ + pause,
+                                              context_.shared.Failures(transport));
       case SubmitStatus::kUnavailable:
         return ApplyUnavailable(transport, result, mine);
       case SubmitStatus::kNotDeferred:
@@ -345,6 +344,35 @@ bool DeliveryAttempt::ApplyEnd(std::size_t transport, Offered& offered, EndResul
   return end == EndResult::kResendNow && is_left;
 }
 
+// Nothing was handed over, so a mark made in this attempt says too much.
+void DeliveryAttempt::TakeBackMarks(const std::vector<Recipient*>& offered) {
+  for (Recipient* recipient : offered) {
+    if (recipient->row.delivery.responsibility) continue;
+    recipient->row.delivery.state = recipient->state_before;
+    recipient->row.delivery.next_attempt = recipient->next_attempt_before;
+  }
+}
+
+// Content that is too big or damaged will be so the next time, too. What else kept it from being
+// read may pass.
+void DeliveryAttempt::ApplyUnreadable(const Error& error, std::string_view transport,
+                                      const std::vector<Recipient*>& offered) {
+  if (error.code == ErrorCode::kTooBig) {
+    for (Recipient* recipient : offered) {
+      Apply(*recipient, {OutcomeKind::kFailed, {0, "5.3.4", error.detail}, {}}, transport);
+    }
+    return;
+  }
+  cancelled_ = true;
+  const bool is_changed = std::any_of(recipients_.begin(), recipients_.end(),
+                                      [](const Recipient& one) { return one.changed; });
+  // What this attempt has come to know is written down first.
+  if (error.code == ErrorCode::kCorruptData && !is_changed) damaged_ = error;
+  if (damaged_) return;
+  Tell(SpoolerEventKind::kError, nullptr, transport, ToString(error));
+  soon_ = now_ + kUnreadablePause;
+}
+
 void DeliveryAttempt::ApplyUnavailable(std::size_t transport, const SubmitResult& result,
                                        const std::vector<Recipient*>& offered) {
   rests_[transport] = true;
@@ -358,8 +386,6 @@ void DeliveryAttempt::ApplyUnavailable(std::size_t transport, const SubmitResult
     CountAttempt(*recipient);
     recipient->row.delivery.last_reply = result.reply;
     recipient->row.delivery.remote_host = result.remote_host;
-    // Nothing was handed over, so a mark made in this attempt says too much.
-    recipient->row.delivery.state = recipient->state_before;
   }
   SpoolerEvent event{SpoolerEventKind::kTransportUnavailable,
                      due_.message,
@@ -379,7 +405,6 @@ void DeliveryAttempt::ApplyError(const SubmitResult& result,
     CountAttempt(*recipient);
     recipient->row.delivery.last_reply = result.reply;
     recipient->row.delivery.remote_host = result.remote_host;
-    recipient->row.delivery.state = recipient->state_before;
     WaitForSchedule(*recipient);
   }
 }
@@ -519,6 +544,10 @@ Result<void> DeliveryAttempt::SaveSettled(std::string_view transport, Offered& o
     }
     Apply(*recipients[i], offered.Outcome(i), transport);
   }
+  return StoreSettled();
+}
+
+Result<void> DeliveryAttempt::StoreSettled() {
   Attempt attempt = MakeAttempt(true);
   attempt.next_due = due_.due;
   attempt.finish = false;
@@ -552,6 +581,7 @@ Result<FinishResult> DeliveryAttempt::CommitAndPostProcess() {
 }
 
 Result<FinishResult> DeliveryAttempt::Commit() {
+  if (damaged_) return tl::unexpected<Error>(*damaged_);
   if (!attempt_) attempt_ = MakeAttempt(false);
   Result<FinishResult> result = NeedsPostProcessing()
                                     ? CommitAndPostProcess()

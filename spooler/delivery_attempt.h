@@ -47,8 +47,9 @@ class DeliveryAttempt {
   // In doubt since an earlier attempt, the policy is to hold, and no operator has released it.
   bool NeedsOperator() const;
 
-  // Recipients that a preprocessor knows to be undeliverable: they fail and are not offered.
-  void Fail(const std::vector<PreprocessedRecipient>& undeliverable);
+  // Recipients that a preprocessor knows to be undeliverable: they fail, durably and with their
+  // report. The message stays locked; this object is of no further use.
+  Result<void> SaveUndeliverable(const std::vector<PreprocessedRecipient>& undeliverable);
   // Preprocessing has failed for good: everybody does.
   void FailAll(const Reply& reply);
 
@@ -61,6 +62,7 @@ class DeliveryAttempt {
   struct Recipient {
     RecipientRow row;
     RecipientState state_before = RecipientState::kPending;
+    Time next_attempt_before{};
     std::vector<std::size_t> transports;  // Those that match, in the order they are asked.
     std::size_t next_transport = 0;       // Into `transports`.
     bool changed = false;
@@ -79,6 +81,9 @@ class DeliveryAttempt {
   void OfferTo(std::size_t transport);
   // True: to be offered again at once.
   bool ApplyEnd(std::size_t transport, Offered& offered, EndResult end, bool may_resend);
+  void TakeBackMarks(const std::vector<Recipient*>& offered);
+  void ApplyUnreadable(const Error& error, std::string_view transport,
+                       const std::vector<Recipient*>& offered);
   void ApplyUnavailable(std::size_t transport, const SubmitResult& result,
                         const std::vector<Recipient*>& offered);
   void ApplyError(const SubmitResult& result, const std::vector<Recipient*>& offered);
@@ -86,6 +91,7 @@ class DeliveryAttempt {
   void Apply(Recipient& recipient, RecipientOutcome outcome, std::string_view transport);
   void Settle(Recipient& recipient, RecipientState state);
   void CountAttempt(Recipient& recipient);
+  Result<void> StoreSettled();
   Result<void> SaveSettled(std::string_view transport, Offered& offered);
   void Tell(SpoolerEventKind kind, const Recipient* recipient, std::string_view transport,
             std::string detail = {}) const;
@@ -115,7 +121,8 @@ class DeliveryAttempt {
   std::optional<Attempt> attempt_;
   bool settled_is_stored_ = false;  // Post-processing is all that is left.
   bool cancelled_ = false;
-  std::optional<Time> soon_;  // Unreadable content: look again then, nobody's attempt counted.
+  std::optional<Error> damaged_;  // Its content cannot be read, now or ever.
+  std::optional<Time> soon_;      // Unreadable content: look again then, nobody's attempt counted.
 };
 
 }  // namespace bobbin

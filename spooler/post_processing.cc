@@ -9,6 +9,12 @@
 namespace bobbin {
 namespace {
 
+// Errors of the database, not of what a hook has done.
+bool IsOfTheStore(ErrorCode code) {
+  return code == ErrorCode::kNotEnoughDisk || code == ErrorCode::kStoreFailed ||
+         code == ErrorCode::kCorruptData || code == ErrorCode::kDiskError;
+}
+
 FolderId SuggestedFolder(const PropertyList& properties) {
   for (const PropertyTag tag : {pr::kSentMailEntryId, pr::kParentEntryId}) {
     const Result<EntryId> id = EntryId::FromBytes(properties.BytesOr(tag, {}));
@@ -43,7 +49,10 @@ Result<SentMailOrder> PostProcess(const WorkerContext& context, const DueMessage
     if (decision.cancel) break;
   }
   order.delete_message = decision.delete_message;
-  RETURN_IF_ERROR(message.SaveChanges(kKeepOpenReadWrite));
+  const Result<void> saved = message.SaveChanges(kKeepOpenReadWrite);
+  if (!saved && IsOfTheStore(saved.error().code)) return tl::unexpected<Error>(saved.error());
+  // A hook that spoils its own message must not keep it, and all behind it, in the queue.
+  if (!saved) context.Tell(SpoolerEventKind::kError, due.message, ToString(saved.error()));
   return order;
 }
 

@@ -90,6 +90,10 @@ void RemovePreprocessing(const WorkerContext& context, Message& message) {
 Result<void> Preprocess(const WorkerContext& context, const DueMessage& due,
                         const OutboundIdentity& identity, PreprocessResult& result) {
   ASSIGN_OR_RETURN(result.attempts, context.session.BeginPreprocessing(due.entry_id));
+  if (result.attempts > context.options.preprocess_attempts_max) {
+    return Fail(ErrorCode::kCallFailed,
+                "it was begun " + std::to_string(result.attempts - 1) + " times and never ended");
+  }
   ASSIGN_OR_RETURN(MessageStore store, StoreOf(context.database, due.store));
   ASSIGN_OR_RETURN(Message message, context.session.OpenMessage(due.entry_id));
   if (result.attempts > 1) {
@@ -102,15 +106,14 @@ Result<void> Preprocess(const WorkerContext& context, const DueMessage& due,
     RETURN_IF_ERROR(preprocessor->PreprocessMessage(message, preprocess));
     RETURN_IF_ERROR(message.SaveChanges(kKeepOpenReadWrite));
   }
-  RETURN_IF_ERROR(message.SubmitMessage());
-  for (Message& product : result.messages) {
-    const MessageId id{product.Id() ? product.Id()->Object() : 0};
-    if (const Result<void> submitted = product.SubmitMessage(); !submitted) {
-      context.Tell(SpoolerEventKind::kError, id,
-                   "a preprocessor's message was not submitted: " + ToString(submitted.error()));
-    }
-  }
   return {};
+}
+
+Result<void> SubmitPreprocessed(const WorkerContext& context, const DueMessage& due,
+                                PreprocessResult& result) {
+  for (Message& product : result.messages) RETURN_IF_ERROR(product.SubmitMessage());
+  ASSIGN_OR_RETURN(Message message, context.session.OpenMessage(due.entry_id));
+  return message.SubmitMessage();
 }
 
 }  // namespace bobbin

@@ -104,7 +104,7 @@ class Spooler::Work {
           if (transport->HasFlushBit(kStatusInboundFlush)) step.worked |= Start(*transport);
         }
       }
-    } while (step.worked && !step.store_failed && AnyHasFlushBit(bits));
+    } while (!stop_ && step.worked && !step.store_failed && AnyHasFlushBit(bits));
     for (const auto& transport : transports_) {
       if ((flags & kFlushUpload) != 0) {
         transport->Notify(TransportNotification::kEndOutboundFlush);
@@ -183,7 +183,8 @@ class Spooler::Work {
     std::optional<DeliveryAttempt> attempt(*std::move(prepared));
     PreprocessResult preprocessed;
     if (attempt->AwaitsPreprocessing()) {
-      const Result<void> ran = Preprocess(context, due, attempt->Identity(), preprocessed);
+      const Result<void> ran =
+          RunPreprocessors(context, due, attempt->Identity(), now, preprocessed);
       if (!ran) return PreprocessingFailed(due, ran.error(), preprocessed.attempts, now);
       Result<Message> again = session_.OpenMessage(due.entry_id);
       if (!again) return UnlockAndFail(due, again.error(), now);
@@ -192,7 +193,6 @@ class Spooler::Work {
       if (!ready) return UnlockAndFail(due, ready.error(), now);
       attempt.emplace(*std::move(ready));
     }
-    attempt->Fail(preprocessed.undeliverable);
     if (attempt->NeedsOperator()) return HoldInDoubt(due, now);
     if (!attempt->IsWorthwhile()) {
       const Time until = attempt->BlockedUntil();
@@ -205,6 +205,20 @@ class Spooler::Work {
     current_ = due;
     uncommitted_.emplace(*std::move(attempt));
     return Finish(now);
+  }
+
+  Result<void> RunPreprocessors(const WorkerContext& context, const DueMessage& due,
+                                const OutboundIdentity& identity, Time now,
+                                PreprocessResult& result) {
+    RETURN_IF_ERROR(Preprocess(context, due, identity, result));
+    if (!result.undeliverable.empty()) {
+      ASSIGN_OR_RETURN(Message message, session_.OpenMessage(due.entry_id));
+      ASSIGN_OR_RETURN(
+          DeliveryAttempt attempt,
+          DeliveryAttempt::Prepare(context, due, std::move(message), SenderOf(due.store), now));
+      RETURN_IF_ERROR(attempt.SaveUndeliverable(result.undeliverable));
+    }
+    return SubmitPreprocessed(context, due, result);
   }
 
   StepResult UnlockAndFail(const DueMessage& due, const Error& error, Time now) {
@@ -409,6 +423,15 @@ class Spooler::Work {
 
   Result<bool> IsWaitingForRetry(const QueueRow& row, Time now) const {
     ASSIGN_OR_RETURN(const Message message, session_.OpenMessage(row.entry_id));
+    if (options_.in_doubt == InDoubtPolicy::kHold) {
+      ASSIGN_OR_RETURN(const RecipientTable recipients, message.GetRecipientTable());
+      const bool is_in_doubt =
+          std::any_of(recipients.begin(), recipients.end(), [](const RecipientRow& recipient) {
+            return !recipient.delivery.responsibility &&
+                   recipient.delivery.state == RecipientState::kInDoubt;
+          });
+      if (is_in_doubt) return false;  // Retry would be the decision, which is the operator's.
+    }
     ASSIGN_OR_RETURN(const PropertyList properties, message.GetProps());
     return properties.NumberOr(pr::kDeferredSendTime, 0) <= ToFileTime(now);
   }

@@ -2,6 +2,8 @@
 //
 // The real Spooler runs; its transport is scripted and registers preprocessors at logon, as real
 // ones do. Preprocessors and hooks write into one log, in the order they are called.
+#include <new>
+
 #include "engine/attachment.h"
 #include "tests/conformance/conformance.h"
 #include "tests/support/scripted_spooler.h"
@@ -353,6 +355,108 @@ TEST_F(Preprocessing, AFailingPreprocessorIsRetriedAndThenReported) {
   MessageBodyReader content = Must(Must(Store().OpenMessage(inbox[0].entry_id, 0)).OpenContent());
   EXPECT_THAT(std::string(Must(content.Next())), testing::HasSubstr("the key is not there"));
   EXPECT_EQ(Findings(Db()), "");
+}
+
+// What a preprocessor has decided is durable before the message can be sent, whatever becomes of
+// the attempt: here the transport cannot be reached.
+TEST_F(Preprocessing, AnUndeliverableRecipientIsReportedThoughTheOthersWait) {
+  TransportScript script;
+  Register(script, {"check"}, [](Message& message, PreprocessContext& context) -> Result<void> {
+    for (const RecipientRow& row : Must(message.GetRecipientTable())) {
+      if (row.EmailAddress() == "bad@x.test") {
+        context.SetUndeliverable(row.id, {0, "5.7.1", "refused by policy"});
+      }
+    }
+    return {};
+  });
+  SpoolerShared shared;
+  ScriptedSpooler spooler(Db(), std::vector<TransportScript*>{&script}, ScriptedSpooler::Options(),
+                          &shared);
+  const Time now = Clock().Now();
+  shared.SetUnavailable(0, now + std::chrono::hours(1), 1);
+  SubmitNew(Store(), {"good@x.test", "bad@x.test"}, "mail");
+  spooler.RunUntilIdle(now);
+  EXPECT_THAT(script.offers, IsEmpty());
+  EXPECT_THAT(Must(Store().GetContentsTable(Store().Folders().inbox, 10)), SizeIs(1));
+  spooler.RunUntilIdle(now + std::chrono::hours(1));
+  ASSERT_THAT(script.offers, SizeIs(1));
+  EXPECT_THAT(script.offers[0].addresses, ElementsAre("good@x.test"));
+  EXPECT_THAT(Must(Store().GetContentsTable(Store().Folders().inbox, 10)), SizeIs(1));
+  EXPECT_THAT(QueueOrder(Db()), IsEmpty());
+  EXPECT_EQ(Findings(Db()), "");
+}
+
+// A by-product that cannot be submitted is not left out: preprocessing is tried again.
+TEST_F(Preprocessing, ARefusedByProductIsMadeAgain) {
+  int runs = 0;
+  TransportScript script;
+  Register(script, {"split"}, [&](Message& message, PreprocessContext& context) -> Result<void> {
+    if (Must(message.GetProp(pr::kSubject)).bytes != "mail+split") return {};
+    Message product = Must(context.CreateMessage());
+    EXPECT_TRUE(SetProp(product, Property::Bytes(pr::kSubject, "product")));
+    if (++runs == 2) {  // Without recipients it is refused.
+      Must(product.ModifyRecipients(kModifyRecipientsAdd,
+                                    {MakeSmtpRecipient("product@x.test", kRecipientTo)}));
+    }
+    context.Submit(std::move(product));
+    return {};
+  });
+  ScriptedSpooler spooler(Db(), script);
+  SubmitNew(Store(), {"good@x.test"}, "mail");
+  const StepResult first = spooler.RunUntilIdle(Clock().Now());
+  EXPECT_THAT(script.offers, IsEmpty());
+  ASSERT_TRUE(first.next_due);
+  spooler.RunUntilIdle(*first.next_due);
+  ASSERT_THAT(script.offers, SizeIs(2));
+  EXPECT_THAT(script.offers[1].addresses, ElementsAre("product@x.test"));
+  EXPECT_EQ(runs, 2);
+}
+
+// A message that ends the program whenever it is preprocessed does so only a few times.
+TEST_F(Preprocessing, AMessageThatKillsThePreprocessorIsGivenUp) {
+  SpoolerOptions options = ScriptedSpooler::Options();
+  options.preprocess_attempts_max = 2;
+  TransportScript script;
+  Register(script, {"sign"}, [](Message& message, PreprocessContext&) -> Result<void> {
+    if (Must(message.GetProp(pr::kSubject)).bytes == "poison+sign") throw std::bad_alloc();
+    return {};
+  });
+  SubmitNew(Store(), {"b@x.test"}, "poison");
+  SubmitNew(Store(), {"c@x.test"}, "mail");
+  for (int run = 0; run < 2; ++run) {
+    ScriptedSpooler dying(Db(), script, options);
+    EXPECT_THROW(dying.RunUntilIdle(Clock().Now()), std::bad_alloc);
+  }
+  ScriptedSpooler spooler(Db(), script, options);
+  spooler.RunUntilIdle(Clock().Now());
+  ASSERT_THAT(script.offers, SizeIs(1));
+  EXPECT_THAT(script.offers[0].addresses, ElementsAre("c@x.test"));
+  EXPECT_THAT(Must(Store().GetContentsTable(Store().Folders().inbox, 10)), SizeIs(1));
+  EXPECT_THAT(QueueOrder(Db()), IsEmpty());
+}
+
+class SavingHook final : public OutboundMessageHook {
+ public:
+  std::string_view Name() const override { return "saving"; }
+  Result<void> OutboundMessage(Message& message, HookDecision&) override {
+    ++runs;
+    return message.SaveChanges();  // Read-only from here.
+  }
+  int runs = 0;
+};
+
+TEST_F(Preprocessing, AHookThatSpoilsItsMessageHoldsUpNothing) {
+  TransportScript script;
+  SpoolerOptions options = ScriptedSpooler::Options();
+  const auto hook = std::make_shared<SavingHook>();
+  options.outbound_hooks = {hook};
+  ScriptedSpooler spooler(Db(), script, options);
+  SubmitNew(Store(), {"b@x.test"}, "first");
+  SubmitNew(Store(), {"c@x.test"}, "second");
+  spooler.RunUntilIdle(Clock().Now());
+  EXPECT_THAT(script.offers, SizeIs(2));
+  EXPECT_THAT(QueueOrder(Db()), IsEmpty());
+  EXPECT_EQ(hook->runs, 2);
 }
 
 }  // namespace

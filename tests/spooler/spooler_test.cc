@@ -10,6 +10,7 @@
 
 #include <deque>
 
+#include "spooler/deferred_messages.h"
 #include "spooler/internet_message.h"
 #include "tests/spooler/smtp_servers.h"
 
@@ -430,6 +431,64 @@ TEST_F(SpoolerTest, ADeathInDoubtIsHeldToo) {
   ASSERT_TRUE(database_->GetOutgoingQueue().Release(MessageId{id.Object()}));
   EXPECT_TRUE(RunOnce().worked);
   EXPECT_THAT(Queue(), IsEmpty());
+}
+
+// Nothing was handed over, whatever was marked before: the transport says so.
+TEST_F(SpoolerTest, AMarkIsTakenBackWhenNothingWasHandedOver) {
+  for (const SubmitStatus status :
+       {SubmitStatus::kBusy, SubmitStatus::kWait, SubmitStatus::kUnavailable, SubmitStatus::kError,
+        SubmitStatus::kCancelled}) {
+    const EntryId id = Submit({"b@x.test"});
+    Script::Step step;
+    step.mark_in_doubt = true;
+    step.result.status = status;
+    script_.steps = {step};
+    EXPECT_TRUE(RunOnce().worked);
+    EXPECT_EQ(Recipients(id).at(0).delivery.state, RecipientState::kPending)
+        << static_cast<int>(status);
+    ASSERT_TRUE(store_->AbortSubmit(id));
+    spooler_.reset();
+    shared_ = std::make_unique<SpoolerShared>();
+  }
+}
+
+// Before its attempt has ended nobody can have decided what is to become of a doubt.
+TEST_F(SpoolerTest, AReleaseDuringTheAttemptDecidesNothing) {
+  options_.in_doubt = InDoubtPolicy::kHold;
+  const EntryId id = Submit({"b@x.test"});
+  Result<Message> locked = session_->OpenMessage(id);
+  ASSERT_TRUE(locked);
+  ASSERT_TRUE(session_->SetLockState(*locked, LockState::kLocked));
+  const std::vector<RecipientRowId> rows{Recipients(id).at(0).id};
+  ASSERT_TRUE(session_->MarkInDoubt(id, rows, clock_.Now()));
+  ASSERT_TRUE(database_->GetOutgoingQueue().Retry(MessageId{id.Object()}));
+  session_->Unlock(id);  // As when its owner has died.
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_THAT(script_.offered, IsEmpty());
+  EXPECT_EQ(Queue().at(0).lane, DueLane::kHeld);
+}
+
+TEST_F(SpoolerTest, AFlushDoesNotDecideForTheOperator) {
+  options_.in_doubt = InDoubtPolicy::kHold;
+  Submit({"b@x.test"});
+  script_.steps = {Outcomes({InDoubt()})};
+  EXPECT_TRUE(RunOnce().worked);
+  spooler_->FlushQueues(kFlushUpload, clock_.Now());
+  EXPECT_THAT(script_.offered, SizeIs(1));
+  clock_.Advance(1h);
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_EQ(Queue().at(0).lane, DueLane::kHeld);
+}
+
+TEST(DeferredMessagesTest, WhatHasBeenReturnedIsNotHeldByAll) {
+  DeferredMessages deferred;
+  const int owner = 0;
+  deferred.Defer(MessageId{7}, 0, &owner);
+  deferred.SetAllHeld(MessageId{7});
+  EXPECT_TRUE(deferred.AreAllHeld(MessageId{7}));
+  EXPECT_TRUE(deferred.SentDeferred(MessageId{7}, 0, &owner));
+  deferred.SetAllHeld(MessageId{7});  // By a worker that looked before.
+  EXPECT_FALSE(deferred.AreAllHeld(MessageId{7}));
 }
 
 TEST_F(SpoolerTest, UnavailableTransportIsLeftAloneAndTheOrderIsKept) {
