@@ -93,7 +93,8 @@ void CompleteRecipients(RecipientTable& rows) {
   std::unordered_set<std::string> seen;
   std::unordered_set<std::uint32_t> duplicates;
   for (const RecipientRow* row : by_type) {
-    const std::string_view key = row->properties.BytesOr(pr::kSearchKey, {});
+    std::string_view key = row->properties.BytesOr(pr::kSearchKey, {});
+    if (key.empty()) key = row->properties.BytesOr(pr::kEntryId, {});
     if (key.empty()) continue;
     const bool first = seen.insert((IsResendRow(*row) ? "P1" : "") + std::string(key)).second;
     if (!first) duplicates.insert(row->id.value);

@@ -134,6 +134,24 @@ TEST_F(AddressBookTest, C035_DuplicatesBecomeOneBeforeATransportSeesThem) {
   EXPECT_THAT(Addresses(id), ElementsAre("B@X.test", "c@x.test"));
   EXPECT_EQ(Stored(id)[0].Type(), kRecipientTo) << "To goes before Cc";
   EXPECT_THAT(Offered(), ElementsAre("B@X.test", "c@x.test"));
+
+  // Without search keys the entry identifiers are compared.
+  const auto known_as = [](const char* entry_id, std::int64_t type) {
+    RecipientRow row;
+    row.properties.Set(Property::Number(pr::kRecipientType, type));
+    row.properties.Set(Property::Bytes(pr::kDisplayName, entry_id));
+    row.properties.Set(Property::Bytes(pr::kAddressType, "X400"));
+    row.properties.Set(Property::Bytes(pr::kEntryId, entry_id));
+    return row;
+  };
+  const EntryId keyless =
+      Submit(DraftTo({known_as("one", kRecipientCc), known_as("two", kRecipientTo),
+                      known_as("one", kRecipientTo)}));
+  const RecipientTable left = Stored(keyless);
+  ASSERT_EQ(left.size(), 2U);
+  EXPECT_EQ(left[0].DisplayName(), "two");
+  EXPECT_EQ(left[1].DisplayName(), "one");
+  EXPECT_EQ(left[1].Type(), kRecipientTo);
 }
 
 // C112: Resend: rows with MAPI_SUBMITTED are not offered, MAPI_P1 rows are, and no P1 row appears
