@@ -35,8 +35,8 @@ enum class YieldResult : std::uint8_t {
 };
 
 // Bits of the provider's status row that FlushQueues sets (PR_STATUS_CODE).
-inline constexpr std::uint32_t kStatusInboundFlush = 0x40;
-inline constexpr std::uint32_t kStatusOutboundFlush = 0x80;
+inline constexpr std::uint32_t kStatusInboundFlush = 0x40000;
+inline constexpr std::uint32_t kStatusOutboundFlush = 0x400000;
 
 class TransportSupport {
  public:
