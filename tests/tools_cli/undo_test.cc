@@ -33,13 +33,14 @@ class UndoTest : public CliTest {
     return ids;
   }
   // An attempt in which these recipients are delivered to.
-  void Deliver(const DueMessage& due, const std::vector<RecipientRowId>& rows) {
+  void Deliver(const DueMessage& due, const std::vector<RecipientRowId>& rows,
+               RecipientState state = RecipientState::kDelivered) {
     Attempt attempt;
     attempt.next_due = SystemClock().Now();
     for (const RecipientRowId row : rows) {
       RecipientUpdate update{row, {}};
       update.delivery.responsibility = true;
-      update.delivery.state = RecipientState::kDelivered;
+      update.delivery.state = state;
       attempt.updates.push_back(update);
     }
     Must(session_->CommitAttempt(due.entry_id, attempt));
@@ -88,6 +89,16 @@ TEST_F(UndoTest, WhatWasSentIsTooLateWhetherItWasKeptOrNot) {
   }
 }
 
+TEST_F(UndoTest, WhatNobodyGotIsTooLateAndSaysSo) {
+  const std::string queue_id = Submit(kMessage, {"--keep", "b@x.test"});
+  const DueMessage due = Lock();
+  Deliver(due, Rows(due), RecipientState::kFailed);
+  const Answered answer = Abort(queue_id);
+  EXPECT_EQ(answer.json["outcome"], "too late");
+  EXPECT_THAT(Bobbin({"abort", queue_id}).out + Bobbin({"abort", queue_id}).err,
+              HasSubstr("nobody has it"));
+}
+
 TEST_F(UndoTest, WhatSomeRecipientsHaveIsTooLateForThem) {
   const std::string queue_id = Submit(kMessage, {"b@x.test", "c@x.test", "d@x.test"});
   const DueMessage due = Lock();
@@ -133,6 +144,13 @@ TEST_F(UndoTest, WhatNeverWasHasNoOutcome) {
   const Answered never = Abort(ToQueueId(MessageId{Must(draft.Id()).Object()}));
   EXPECT_EQ(never.exit_code, 66);
   EXPECT_EQ(never.json["outcome"], nullptr);
+  Message received = Must(store.CreateMessage(store.Folders().inbox));
+  const std::vector<Property> of_elsewhere{Property::Number(pr::kMessageFlags, kMsgFlagRead),
+                                           Property::Number(pr::kClientSubmitTime, 1)};
+  EXPECT_TRUE(Must(received.SetProps(of_elsewhere)).empty());
+  Must(received.SaveChanges());
+  const Answered elsewhere = Abort(ToQueueId(MessageId{Must(received.Id()).Object()}));
+  EXPECT_EQ(elsewhere.json["outcome"], nullptr);
   EXPECT_EQ(ParseLines(Bobbin({"hold", "--json", Submit(kMessage)}).out).at(0)["outcome"], nullptr);
 }
 

@@ -11,6 +11,7 @@ struct Reached {
   std::size_t recipients = 0;
   std::size_t has_it = 0;
   std::size_t in_doubt = 0;
+  std::size_t served = 0;  // Delivered, failed or expired.
 };
 
 Reached CountReached(const RecipientTable& recipients) {
@@ -18,6 +19,7 @@ Reached CountReached(const RecipientTable& recipients) {
   reached.recipients = recipients.size();
   for (const RecipientRow& row : recipients) {
     reached.has_it += row.delivery.state == RecipientState::kDelivered;
+    reached.served += row.delivery.responsibility;
     reached.in_doubt += row.delivery.state == RecipientState::kInDoubt;
   }
   return reached;
@@ -40,6 +42,13 @@ Undo FromWhatIsStored(const Message& message, Result<void> aborted) {
     undo.outcome = UndoOutcome::kInDoubt;
     undo.detail = fmt::format("{} of {} recipients may have it: a delivery ended without an answer",
                               reached.in_doubt, reached.recipients);
+  } else if (!is_draft && reached.served == 0) {
+    // It came with its time of submission: mail that was imported, or received.
+    undo.detail = "it was never submitted here";
+  } else if (!is_draft && reached.has_it == 0) {
+    undo.outcome = UndoOutcome::kTooLate;
+    undo.detail = fmt::format("delivery to {} of {} recipients failed; nobody has it",
+                              reached.served, reached.recipients);
   } else if (reached.has_it > 0 || !is_draft) {
     undo.outcome = UndoOutcome::kTooLate;
     undo.detail = fmt::format("{} of {} recipients have it", reached.has_it, reached.recipients);
