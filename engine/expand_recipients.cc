@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "engine/ascii.h"
 #include "engine/submission.h"
 
 namespace bobbin {

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <string>
 
+#include "engine/ascii.h"
 #include "engine/content_rows.h"
 #include "engine/message_rows.h"
 
@@ -17,14 +18,6 @@ constexpr PropertyTag kNotDelivered[] = {
     pr::kSentMailEntryId,    pr::kDeleteAfterSubmit, pr::kDeferredSendTime, pr::kDeferredSendNumber,
     pr::kDeferredSendUnits,  pr::kExpiryNumber,      pr::kExpiryUnits,      pr::kDisplayBcc,
     pr::kProviderSubmitTime, pr::kPreprocess};
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
 
 bool IsShownToReaders(const RecipientRow& row) {
   const std::int64_t type = row.Type();
@@ -54,7 +47,7 @@ std::string_view HeaderOf(std::string_view content) {
 bool HasBccField(std::string_view header) {
   std::size_t line = 0;
   while (line < header.size()) {
-    if (Lower(header.substr(line, 3)) == "bcc") {
+    if (LowerCase(header.substr(line, 3)) == "bcc") {
       std::size_t colon = line + 3;
       while (colon < header.size() && (header[colon] == ' ' || header[colon] == '\t')) ++colon;
       if (colon < header.size() && header[colon] == ':') return true;
@@ -72,7 +65,7 @@ Result<std::optional<StoreId>> LocalStoreOf(RowReader& rows, const RecipientRow&
   if (row.AddressType() != kSmtp || row.EmailAddress().empty()) return std::optional<StoreId>();
   ASSIGN_OR_RETURN(const auto exact, rows.StoreNamed(row.EmailAddress()));
   if (exact) return exact;
-  const std::string lower = Lower(row.EmailAddress());
+  const std::string lower = LowerCase(row.EmailAddress());
   if (lower == row.EmailAddress()) return std::optional<StoreId>();
   return rows.StoreNamed(lower);
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "engine/ascii.h"
+
 namespace bobbin {
 namespace {
 
@@ -54,14 +56,6 @@ Result<SubmissionState> StateOf(const MessageRecord& record) {
   }
   return (record.submit_flags & kSubmitFlagPreprocess) != 0 ? SubmissionState::kPreprocessQueue
                                                             : SubmissionState::kReadyQueue;
-}
-
-std::string UpperCase(std::string_view ascii) {
-  std::string upper(ascii);
-  for (char& c : upper) {
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-  }
-  return upper;
 }
 
 void PrepareSubmit(const MessageRecord& record, RecipientTable& rows) {

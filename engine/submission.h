@@ -79,7 +79,6 @@ Result<SubmissionState> StateOf(const MessageRecord& record);
 void CompleteRecipients(RecipientTable& rows);
 
 inline constexpr std::string_view kPersonalListAddressType = "MAPIPDL";
-std::string UpperCase(std::string_view ascii);
 
 // MAPI: PrepareSubmit (specification 4.9, ruling A2): on a message with MSGFLAG_RESEND, who has the
 // message already is TRUE, and who is to get it, FALSE. On any other message nothing (C113).

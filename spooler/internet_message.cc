@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 
+#include "engine/ascii.h"
 #include "spooler/gmime_owned.h"
 #include "spooler/reply_text.h"
 
@@ -22,12 +23,6 @@ std::string_view View(const char* text) { return text == nullptr ? std::string_v
 
 std::string HeaderText(const char* text) {
   return PrintableLine(View(text), kHeaderStringBytesMax);
-}
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = g_ascii_tolower(c);
-  return lower;
 }
 
 // Up to and including the empty line; all of `start` when there is none.
@@ -60,7 +55,7 @@ std::int64_t CountFields(GMimeMessage* message, std::string_view name_lower) {
   std::int64_t count = 0;
   for (int i = 0; i < g_mime_header_list_get_count(list); ++i) {
     GMimeHeader* header = g_mime_header_list_get_header_at(list, i);
-    if (Lower(View(g_mime_header_get_name(header))) == name_lower) ++count;
+    if (LowerCase(View(g_mime_header_get_name(header))) == name_lower) ++count;
   }
   return count;
 }
@@ -73,7 +68,7 @@ struct Word {
 template <std::size_t kCount>
 void SetFromWord(const std::string& text, const std::array<Word, kCount>& words, PropertyTag tag,
                  PropertyList& properties) {
-  const std::string lower = Lower(text);
+  const std::string lower = LowerCase(text);
   for (const Word& word : words) {
     if (lower == word.word) properties.Set(Property::Number(tag, word.value));
   }
@@ -105,7 +100,7 @@ std::string MessageClass(GMimeMessage* message) {
     return "IPM.Note";
   }
   const char* report_type = g_mime_content_type_get_parameter(type, "report-type");
-  return Lower(View(report_type)) == "delivery-status" ? "REPORT.IPM.Note.NDR" : "IPM.Note";
+  return LowerCase(View(report_type)) == "delivery-status" ? "REPORT.IPM.Note.NDR" : "IPM.Note";
 }
 
 // Calls `visit(mailbox)` for each mailbox of a list, groups opened. Groups do not nest in

@@ -1,8 +1,8 @@
 #include "spooler/message_bodies.h"
 
-#include <algorithm>
 #include <utility>
 
+#include "engine/ascii.h"
 #include "engine/utf8.h"
 #include "spooler/code_page.h"
 #include "spooler/compressed_rtf.h"
@@ -13,10 +13,6 @@ namespace bobbin {
 namespace {
 
 constexpr std::uint32_t kCodePageAscii = 20127;
-
-bool IsAscii(std::string_view bytes) {
-  return std::none_of(bytes.begin(), bytes.end(), [](char c) { return (c & 0x80) != 0; });
-}
 
 void SetHtml(MessageBodies& bodies, std::string html, std::uint32_t code_page) {
   if (code_page == 0 || code_page == kCodePageAscii || !IsKnownCodePage(code_page)) {

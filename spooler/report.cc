@@ -14,6 +14,7 @@
 
 #include <algorithm>
 
+#include "engine/ascii.h"
 #include "spooler/internet_message.h"
 #include "spooler/reply_text.h"
 
@@ -23,10 +24,6 @@ namespace {
 constexpr std::size_t kLineBytesMax = 900;  // RFC 5322 allows 998.
 // Encoded words take up to four times as much, on one line.
 constexpr std::size_t kSubjectBytesMax = 200;
-
-bool IsAscii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0; });
-}
 
 // The end of the longest start of `text` that is at most `bytes_max` long, is cut between two
 // characters, and between two words where there is a blank in its second half.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "engine/ascii.h"
 #include "spooler/internet_message.h"
 #include "spooler/one_off_entry_id.h"
 #include "spooler/reply_text.h"
@@ -43,22 +44,6 @@ constexpr Diagnostic kDiagnostics[] = {
     {"1.6", 35}, {"7.0", 38},  // MAIL_REFUSED
     {"7.5", 46},               // SECURE_MESSAGING_ERROR
 };
-
-std::string UpperCase(std::string_view text) {
-  std::string upper(text);
-  for (char& c : upper) {
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-  }
-  return upper;
-}
-
-std::string LowerCase(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
 
 // PR_NDR_STATUS_CODE: "5.1.1" as 511.
 std::int64_t StatusNumber(std::string_view status) {

@@ -6,11 +6,11 @@
 #include <dkim.h>
 #undef _Bool
 
-#include <cctype>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "engine/ascii.h"
 #include "engine/check.h"
 
 namespace bobbin {
@@ -29,12 +29,6 @@ struct Free {
 using Signature = std::unique_ptr<DKIM, Free>;
 
 unsigned char* Bytes(std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); }
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return lower;
-}
 
 tl::unexpected<Error> Failed(const char* step, DKIM_STAT status) {
   const char* text = dkim_getresultstr(status);
@@ -146,8 +140,8 @@ class Dkim final : public Preprocessor {
     ASSIGN_OR_RETURN(const PropertyList properties, message.GetProps());
     std::string_view author = properties.BytesOr(pr::kSentRepresentingEmailAddress, {});
     if (author.empty()) author = properties.BytesOr(pr::kSenderEmailAddress, {});
-    const std::string domain = Lower(author.substr(author.rfind('@') + 1));
-    const std::string ours = Lower(options_.domain);
+    const std::string domain = LowerCase(author.substr(author.rfind('@') + 1));
+    const std::string ours = LowerCase(options_.domain);
     return domain == ours || domain.ends_with("." + ours);
   }
 

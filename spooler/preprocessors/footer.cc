@@ -2,20 +2,15 @@
 
 #include <gmime/gmime.h>
 
-#include <algorithm>
 #include <vector>
 
+#include "engine/ascii.h"
 #include "engine/check.h"
 #include "spooler/gmime_owned.h"
 #include "spooler/internet_message.h"
 
 namespace bobbin {
 namespace {
-
-bool IsAscii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
 
 std::string WithCrlf(std::string_view text) {
   std::string lines;

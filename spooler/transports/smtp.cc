@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 
+#include "engine/ascii.h"
 #include "engine/check.h"
 #include "spooler/internet_message.h"
 #include "spooler/reply_text.h"
@@ -52,10 +53,6 @@ std::string UrlPart(CURLU* url, CURLUPart part, unsigned int flags = 0) {
 std::string MachineName() {
   char name[256] = {};
   return gethostname(name, sizeof(name) - 1) == 0 && name[0] != '\0' ? name : "localhost";
-}
-
-bool IsAscii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0; });
 }
 
 Reply LocalReply(std::string enhanced_code, std::string text) {

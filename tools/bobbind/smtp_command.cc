@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "engine/ascii.h"
+
 namespace bobbin::daemon {
 namespace {
 
@@ -27,14 +29,6 @@ constexpr VerbName kVerbs[] = {
 };
 
 bool IsBlank(char c) { return c == ' ' || c == '\t'; }
-
-char ToUpper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
-
-std::string UpperCase(std::string_view text) {
-  std::string upper(text);
-  std::transform(upper.begin(), upper.end(), upper.begin(), ToUpper);
-  return upper;
-}
 
 std::string_view Trim(std::string_view text) {
   while (!text.empty() && IsBlank(text.front())) text.remove_prefix(1);
