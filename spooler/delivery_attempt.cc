@@ -278,9 +278,7 @@ void DeliveryAttempt::OfferTo(std::size_t transport) {
     }
     if (mine.empty()) return;
     Result<MessageBodyReader> reader = OpenOutboundContent(message_, Identity());
-    if (!reader) {
-      return ApplyUnreadable(reader.error(), provider.Name(), mine);
-    }
+    if (!reader) return ApplyUnreadable(reader.error(), provider.Name(), mine);
     const std::uint64_t bytes = reader->Bytes();
     auto content = NewTransmittedContent(*std::move(reader), properties_);
     const bool begins_deferred = deferred.TurnOf(due_.message, transport, &provider) ==
@@ -288,7 +286,6 @@ void DeliveryAttempt::OfferTo(std::size_t transport) {
     deferred.Offered(due_.message, transport, &provider);
     Offered offered(*this, provider, mine, std::move(content), bytes, begins_deferred);
     const auto [result, end] = provider.Offer(offered);
-    std::chrono::seconds pause{};
     if (result.status != SubmitStatus::kDone) TakeBackMarks(mine);
     switch (result.status) {
       case SubmitStatus::kDone:
@@ -299,12 +296,10 @@ void DeliveryAttempt::OfferTo(std::size_t transport) {
         for (Recipient* recipient : mine) ++recipient->next_transport;
         return;
       case SubmitStatus::kBusy:
+        return Rest(transport, now_ + kBusyPause, context_.shared.Failures(transport));
       case SubmitStatus::kWait:
-        rests_[transport] = true;
-        pause = result.status == SubmitStatus::kBusy ? kBusyPause
-                                                     : std::max(kWaitMin, result.retry_after);
-        return context_.shared.SetUnavailable(transport, now_ + pause,
-                                              context_.shared.Failures(transport));
+        return Rest(transport, now_ + std::max(kWaitMin, result.retry_after),
+                    context_.shared.Failures(transport));
       case SubmitStatus::kUnavailable:
         return ApplyUnavailable(transport, result, mine);
       case SubmitStatus::kNotDeferred:
@@ -373,14 +368,18 @@ void DeliveryAttempt::ApplyUnreadable(const Error& error, std::string_view trans
   soon_ = now_ + kUnreadablePause;
 }
 
+void DeliveryAttempt::Rest(std::size_t transport, Time until, std::uint32_t failures) {
+  rests_[transport] = true;
+  context_.shared.SetUnavailable(transport, until, failures);
+}
+
 void DeliveryAttempt::ApplyUnavailable(std::size_t transport, const SubmitResult& result,
                                        const std::vector<Recipient*>& offered) {
-  rests_[transport] = true;
   const std::uint32_t failures = context_.shared.Failures(transport) + 1;
   const Time until = result.retry_after.count() > 0
                          ? now_ + result.retry_after
                          : context_.options.retry.NextAttempt(now_, failures, context_.random());
-  context_.shared.SetUnavailable(transport, until, failures);
+  Rest(transport, until, failures);
   for (Recipient* recipient : offered) {
     if (recipient->row.delivery.responsibility) continue;
     CountAttempt(*recipient);

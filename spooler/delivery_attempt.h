@@ -84,6 +84,7 @@ class DeliveryAttempt {
   void TakeBackMarks(const std::vector<Recipient*>& offered);
   void ApplyUnreadable(const Error& error, std::string_view transport,
                        const std::vector<Recipient*>& offered);
+  void Rest(std::size_t transport, Time until, std::uint32_t failures);
   void ApplyUnavailable(std::size_t transport, const SubmitResult& result,
                         const std::vector<Recipient*>& offered);
   void ApplyError(const SubmitResult& result, const std::vector<Recipient*>& offered);

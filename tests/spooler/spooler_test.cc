@@ -137,6 +137,19 @@ class SpoolerTest : public ::testing::Test {
     shared_ = std::make_unique<SpoolerShared>();
   }
 
+  // The process dies after the mark; the next offer, in a new one, delivers.
+  void DieInDoubt() {
+    Script::Step dying = Outcomes({});
+    dying.die_after_mark = true;
+    script_.steps = {dying, Outcomes({Delivered()})};
+    EXPECT_THROW(RunOnce(), Script::Step);
+    spooler_.reset();
+    session_.reset();
+    store_.reset();
+    database_.reset();
+    Open();
+  }
+
   void MakeSpooler() {
     std::vector<std::unique_ptr<TransportProvider>> transports;
     for (Script* script : scripts_) {
@@ -369,15 +382,7 @@ TEST_F(SpoolerTest, OnlyTheHeaderIsReturnedWhenThatIsAskedFor) {
 
 TEST_F(SpoolerTest, InDoubtIsStoredBeforeThePointOfNoReturnAndSurvivesADeath) {
   const EntryId id = Submit({"b@x.test"});
-  Script::Step dying = Outcomes({});
-  dying.die_after_mark = true;
-  script_.steps = {dying, Outcomes({Delivered()})};
-  EXPECT_THROW(RunOnce(), Script::Step);
-  spooler_.reset();
-  session_.reset();
-  store_.reset();
-  database_.reset();
-  Open();
+  DieInDoubt();
   ASSERT_EQ(Recipients(id).at(0).delivery.state, RecipientState::kInDoubt);
   EXPECT_EQ(Recipients(id).at(0).delivery.attempts, 1U);
   EXPECT_TRUE(RunOnce().worked);
@@ -416,15 +421,7 @@ TEST_F(SpoolerTest, InDoubtIsHeldForTheOperatorWhenThePolicySaysSo) {
 TEST_F(SpoolerTest, ADeathInDoubtIsHeldToo) {
   options_.in_doubt = InDoubtPolicy::kHold;
   const EntryId id = Submit({"b@x.test"});
-  Script::Step dying = Outcomes({});
-  dying.die_after_mark = true;
-  script_.steps = {dying, Outcomes({Delivered()})};
-  EXPECT_THROW(RunOnce(), Script::Step);
-  spooler_.reset();
-  session_.reset();
-  store_.reset();
-  database_.reset();
-  Open();
+  DieInDoubt();
   EXPECT_TRUE(RunOnce().worked);
   EXPECT_THAT(script_.offered, SizeIs(1));
   EXPECT_EQ(Queue().at(0).lane, DueLane::kHeld);

@@ -54,16 +54,20 @@ ExitCode RunStoreShow(const CommandLine& line) {
   return PrintStores(line, stores);
 }
 
+ExitCode SetCoupled(const CommandLine& line, MessageStore store, const std::string& what,
+                    bool coupled) {
+  const Result<void> set = store.SetTightlyCoupled(coupled);
+  if (!set) {
+    return Complain(ExitCodeOf(set.error().code), what, ToString(set.error()),
+                    WhatToDo(set.error().code));
+  }
+  return PrintStores(line, {store});
+}
+
 ExitCode RunStoreCreate(const CommandLine& line, const std::string& name, bool coupled) {
   ASSIGN_OR_COMPLAIN(Database database, "open the database", OpenDatabase(line));
   ASSIGN_OR_COMPLAIN(MessageStore store, "create store " + name, database.CreateMessageStore(name));
-  if (coupled) {
-    const Result<void> set = store.SetTightlyCoupled(true);
-    if (!set) {
-      return Complain(ExitCodeOf(set.error().code), "couple store " + name, ToString(set.error()),
-                      WhatToDo(set.error().code));
-    }
-  }
+  if (coupled) return SetCoupled(line, std::move(store), "couple store " + name, true);
   return PrintStores(line, {store});
 }
 
@@ -71,12 +75,7 @@ ExitCode RunStoreCouple(const CommandLine& line, const std::string& name, bool c
   const std::string what = (coupled ? "couple store " : "uncouple store ") + name;
   ASSIGN_OR_COMPLAIN(const Database database, "open the database", OpenDatabase(line));
   ASSIGN_OR_COMPLAIN(MessageStore store, what, database.OpenMessageStore(name));
-  const Result<void> set = store.SetTightlyCoupled(coupled);
-  if (!set) {
-    return Complain(ExitCodeOf(set.error().code), what, ToString(set.error()),
-                    WhatToDo(set.error().code));
-  }
-  return PrintStores(line, {store});
+  return SetCoupled(line, std::move(store), what, coupled);
 }
 
 void AddCouple(CLI::App& group, CommandLine& line, bool coupled) {

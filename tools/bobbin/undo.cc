@@ -49,7 +49,7 @@ Undo FromWhatIsStored(const Message& message, Result<void> aborted) {
     undo.outcome = UndoOutcome::kTooLate;
     undo.detail = fmt::format("delivery to {} of {} recipients failed; nobody has it",
                               reached.served, reached.recipients);
-  } else if (reached.has_it > 0 || !is_draft) {
+  } else if (reached.has_it > 0) {
     undo.outcome = UndoOutcome::kTooLate;
     undo.detail = fmt::format("{} of {} recipients have it", reached.has_it, reached.recipients);
     if (is_draft) undo.detail += ", the others will not get it";
