@@ -111,7 +111,7 @@ Result<void> DeliverTo(RowWriter& rows, const LocalDelivery& delivery, StoreId s
     RETURN_IF_ERROR(rows.PutRecipient(id, shown));
     ++copy.recipient_count;
   }
-  RETURN_IF_ERROR(InsertMessage(rows, id, copy));
+  RETURN_IF_ERROR(InsertMessage(rows, id, copy, SubmissionStep::kSave));
   rows.Note({ChangeKind::kNewMail, store, id.value, copy.folder, 0, {}, 0});
   return {};
 }

@@ -78,7 +78,7 @@ struct MessageObject : std::enable_shared_from_this<MessageObject> {
                                const RecipientTable& rows_in) const;
   static void SummarizeRecipients(MessageRecord& saved, const RecipientTable& rows_in);
   Result<void> WriteRecord(RowWriter& rows, MessageRecord& saved,
-                           const std::optional<MessageRecord>& before) const;
+                           const std::optional<MessageRecord>& before, SubmissionStep step) const;
 
   // After a save committed as `saved`.
   void Adopt(MessageRecord saved, const SavedParts& parts);

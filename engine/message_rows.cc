@@ -65,7 +65,9 @@ Result<std::optional<std::uint64_t>> PredecessorOf(std::uint64_t number, RowRead
 }
 
 Result<void> InsertMessage(RowWriter& rows, MessageId id, const MessageRecord& record,
-                           const CopiedFrom& from) {
+                           SubmissionStep step, const CopiedFrom& from) {
+  ASSIGN_OR_RETURN(const SubmissionState to, StateOf(record));
+  RETURN_IF_ERROR(CheckStep(SubmissionState::kNew, step, to));
   const bool copied = from.message.value != 0;
   rows.Note({copied ? ChangeKind::kMessageCopied : ChangeKind::kMessageCreated, record.store,
              id.value, record.folder, from.message.value, from.folder, 0});
@@ -75,7 +77,10 @@ Result<void> InsertMessage(RowWriter& rows, MessageId id, const MessageRecord& r
 }
 
 Result<void> ReplaceMessage(RowWriter& rows, MessageId id, const MessageRecord& before,
-                            MessageRecord& record) {
+                            MessageRecord& record, SubmissionStep step) {
+  ASSIGN_OR_RETURN(const SubmissionState from, StateOf(before));
+  ASSIGN_OR_RETURN(const SubmissionState to, StateOf(record));
+  RETURN_IF_ERROR(CheckStep(from, step, to));
   record.revision = before.revision + 1;
   rows.Note({ChangeKind::kMessageModified, record.store, id.value, record.folder, 0, {}, 0});
   const int unread = (IsUnread(record) ? 1 : 0) - (IsUnread(before) ? 1 : 0);
@@ -85,7 +90,10 @@ Result<void> ReplaceMessage(RowWriter& rows, MessageId id, const MessageRecord& 
   return rows.PutMessage(id, record);
 }
 
-Result<void> EraseMessage(RowWriter& rows, MessageId id, const MessageRecord& record) {
+Result<void> EraseMessage(RowWriter& rows, MessageId id, const MessageRecord& record,
+                          SubmissionStep step) {
+  ASSIGN_OR_RETURN(const SubmissionState from, StateOf(record));
+  RETURN_IF_ERROR(CheckStep(from, step, SubmissionState::kGone));
   rows.Note({ChangeKind::kMessageDeleted, record.store, id.value, record.folder, 0, {}, 0});
   RETURN_IF_ERROR(EraseParts(rows, id, record));
   RETURN_IF_ERROR(CountInFolder(rows, record.store, record.folder, -1, IsUnread(record) ? -1 : 0));

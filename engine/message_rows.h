@@ -4,6 +4,9 @@
 //
 // All of them run inside a closure that may be run again: they change rows and nothing else. Each
 // notes what it does (RowWriter::Note), so every caller's commit is told to those advised of it.
+//
+// Whoever inserts, replaces or erases a record says which step of the submission model it takes:
+//   kCorruptStore  kTransitions (engine/submission.h) has no such step; nothing was written
 #pragma once
 
 #include <cstdint>
@@ -12,6 +15,7 @@
 #include <string>
 
 #include "engine/rows.h"
+#include "engine/submission.h"
 
 namespace bobbin {
 
@@ -34,15 +38,16 @@ Result<std::optional<std::uint64_t>> PredecessorOf(std::uint64_t number, RowRead
 // Inserts `record` and its contents row, counted in its folder.
 //   kNotFound  the folder is gone, or belongs to another store
 Result<void> InsertMessage(RowWriter& rows, MessageId id, const MessageRecord& record,
-                           const CopiedFrom& from = {});
+                           SubmissionStep step, const CopiedFrom& from = {});
 
 // Rewrites `record`, as its next revision, keeping the folder's unread count right. `before` is
 // what is stored.
 Result<void> ReplaceMessage(RowWriter& rows, MessageId id, const MessageRecord& before,
-                            MessageRecord& record);
+                            MessageRecord& record, SubmissionStep step);
 
 // Removes the message, its recipients, its attachments and its share of the content.
-Result<void> EraseMessage(RowWriter& rows, MessageId id, const MessageRecord& record);
+Result<void> EraseMessage(RowWriter& rows, MessageId id, const MessageRecord& record,
+                          SubmissionStep step);
 
 // Moves the message to another folder of its store; `record` is what is stored, and is updated.
 //   kNotFound  no such folder in that store

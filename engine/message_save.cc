@@ -149,8 +149,10 @@ Result<void> MessageObject::WriteRecipients(RowWriter& rows, MessageRecord& save
 }
 
 Result<void> MessageObject::WriteRecord(RowWriter& rows, MessageRecord& saved,
-                                        const std::optional<MessageRecord>& before) const {
-  return before ? ReplaceMessage(rows, id, *before, saved) : InsertMessage(rows, id, saved);
+                                        const std::optional<MessageRecord>& before,
+                                        SubmissionStep step) const {
+  return before ? ReplaceMessage(rows, id, *before, saved, step)
+                : InsertMessage(rows, id, saved, step);
 }
 
 void MessageObject::Adopt(MessageRecord saved, const SavedParts& parts) {
@@ -252,7 +254,7 @@ Result<void> Message::SaveChanges(std::uint32_t flags) {
         RETURN_IF_ERROR(object.WriteRecipients(rows, saved, recipients));
       }
       saved.sequence = rows.Sequence();
-      return object.WriteRecord(rows, saved, before);
+      return object.WriteRecord(rows, saved, before, SubmissionStep::kSave);
     }));
     object.Adopt(std::move(saved), parts);
   }

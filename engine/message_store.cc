@@ -166,8 +166,7 @@ Result<void> AbortSubmitIn(DatabaseState& database, MessageId message,
     if (only_store && record->store != *only_store) {
       return Fail(ErrorCode::kInvalidEntryId, "the entry identifier is of another store");
     }
-    ASSIGN_OR_RETURN(const SubmissionState state, StateOf(*record));
-    if (!IsLegal(state, SubmissionStep::kAbort)) {
+    if (!record->IsSubmitted()) {
       return Fail(ErrorCode::kNotInQueue,
                   "message " + ToQueueId(message) + " is not in the outgoing queue");
     }
@@ -184,7 +183,7 @@ Result<void> AbortSubmitIn(DatabaseState& database, MessageId message,
         MessageRecord record = before;
         RETURN_IF_ERROR(Dequeue(rows, record));
         record.message_flags |= kMsgFlagUnsent;
-        return ReplaceMessage(rows, message, before, record);
+        return ReplaceMessage(rows, message, before, record, SubmissionStep::kAbort);
       },
       kv::SpaceUse::kMayUseReserve);
 }
@@ -221,7 +220,7 @@ Result<Completion> MessageStore::DeleteFrom(FolderId folder, std::span<const Mes
             continue;
           }
           RETURN_IF_ERROR(ReportDeletedUnread(rows, *database_, *record));
-          RETURN_IF_ERROR(EraseMessage(rows, id, *record));
+          RETURN_IF_ERROR(EraseMessage(rows, id, *record, SubmissionStep::kDelete));
         }
         return {};
       },
@@ -290,7 +289,8 @@ Result<Completion> MessageStore::CopyMessages(FolderId from, std::span<const Mes
       RETURN_IF_ERROR(CopyParts(rows, messages[i], *record, ids[i]));
       ASSIGN_OR_RETURN(const RecipientTable recipients, rows.Recipients(messages[i]));
       RETURN_IF_ERROR(ReplaceRecipients(rows, ids[i], recipients, false));
-      RETURN_IF_ERROR(InsertMessage(rows, ids[i], *record, {messages[i], from}));
+      RETURN_IF_ERROR(
+          InsertMessage(rows, ids[i], *record, SubmissionStep::kSave, {messages[i], from}));
       made.push_back(ids[i]);
     }
     return {};

@@ -61,8 +61,9 @@ Result<std::size_t> CountLocal(RowReader& rows, const RecipientTable& recipients
 }
 
 // Specification 4.5: what the spooler does when preprocessing is over. Place, time, recipients'
-// responsibilities and the lock stay as they are (C102); then the coupled part of section 6. What
-// the spooler finds with every recipient TRUE it completes: that is CompleteMsg (C106).
+// responsibilities and the lock stay as they are (C102); then the coupled part of section 6, after
+// which the message stays in the queue even when everybody is served: that is CompleteMessage
+// (C106).
 Result<void> SecondSubmitInTransaction(const MessageObject& object, RowWriter& rows) {
   MessageRecord saved;
   std::optional<MessageRecord> before;
@@ -84,7 +85,18 @@ Result<void> SecondSubmitInTransaction(const MessageObject& object, RowWriter& r
   }
   rows.Note(Change::QueueRow(ChangeKind::kQueueRowModified, saved.store, object.id,
                              saved.queue_sequence));
-  return object.WriteRecord(rows, saved, before);
+  return object.WriteRecord(rows, saved, before, SubmissionStep::kSecondSubmit);
+}
+
+// MAPI: IMAPISupport::CompleteMsg (specification 4.11): the coupled store has served everybody and
+// leaves the completion to the spooler, whose hooks want to see the message. It is remembered as a
+// queue row whose every responsibility is TRUE, so there is nothing to call after a crash.
+void CompleteMessage(Submission& submission) { submission.queued = true; }
+
+// What comes after the coupled store has served all it can.
+void EndCoupled(const RecipientTable& recipients, Submission& submission) {
+  submission.queued = !AllServed(recipients);
+  if (!submission.queued && WantsHooks(submission)) CompleteMessage(submission);
 }
 
 // Section 6: serves what the coupled transport can, and completes the message if that is all.
@@ -105,7 +117,7 @@ Result<void> ServeCoupled(const MessageObject& object, Submission& submission, R
   std::vector<RecipientRowId> served;
   const LocalDelivery delivery{object.id, &saved, nullptr, object.database->clock->Now()};
   RETURN_IF_ERROR(ServeLocal(rows, delivery, recipients, kServedAtOnceMax, served));
-  submission.queued = !AllServed(recipients) || WantsHooks(submission);
+  EndCoupled(recipients, submission);
   return {};
 }
 
@@ -148,9 +160,10 @@ Result<void> SubmitInTransaction(const MessageObject& object, Submission& submis
     RETURN_IF_ERROR(ServeCoupled(object, submission, rows, saved, recipients));
   }
   RETURN_IF_ERROR(object.WriteRecipients(rows, saved, recipients));
-  RETURN_IF_ERROR(object.WriteRecord(rows, saved, before));
+  RETURN_IF_ERROR(object.WriteRecord(rows, saved, before, SubmissionStep::kSubmit));
   if (submission.queued) return {};
-  RETURN_IF_ERROR(FinishInTransaction(rows, object.id, saved, {}, object.database->id));
+  RETURN_IF_ERROR(FinishInTransaction(rows, object.id, saved, SubmissionStep::kServeInline, {},
+                                      object.database->id));
   return {};
 }
 
@@ -169,9 +182,10 @@ Result<bool> ServeInlineStep(const MessageObject& object, Submission& submission
       if (std::find(served.begin(), served.end(), row.id) == served.end()) continue;
       RETURN_IF_ERROR(rows.PutRecipient(object.id, row));
     }
-    submission.queued = !AllServed(recipients) || WantsHooks(submission);
+    EndCoupled(recipients, submission);
     if (submission.queued) return {};
-    RETURN_IF_ERROR(FinishInTransaction(rows, object.id, *record, {}, object.database->id));
+    RETURN_IF_ERROR(FinishInTransaction(rows, object.id, *record, SubmissionStep::kServeInline, {},
+                                        object.database->id));
     rows.ForgetQueueRow(object.id);
     return {};
   }));

@@ -61,7 +61,7 @@ Result<void> SubmitReport(RowWriter& rows, const DatabaseState& database,
   const MessageId id{number};
   RETURN_IF_ERROR(Enqueue(rows, id, report, now, database.id));
   RETURN_IF_ERROR(rows.PutRecipient(id, row));
-  return InsertMessage(rows, id, report);
+  return InsertMessage(rows, id, report, SubmissionStep::kSubmit);
 }
 
 }  // namespace
@@ -109,7 +109,7 @@ Result<void> SetReadFlagIn(RowWriter& rows, const DatabaseState& database, Messa
   if (record.message_flags == before.message_flags && record.properties == before.properties) {
     return {};
   }
-  return ReplaceMessage(rows, id, before, record);
+  return ReplaceMessage(rows, id, before, record, SubmissionStep::kSave);
 }
 
 Result<void> ReportDeletedUnread(RowWriter& rows, const DatabaseState& database,

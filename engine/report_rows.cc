@@ -164,7 +164,8 @@ Result<void> CreateReport(RowWriter& rows, const DatabaseState& database,
     record.next_recipient_row = std::max(record.next_recipient_row, row.id.value + 1);
     RETURN_IF_ERROR(rows.PutRecipient(drawn.id, row));
   }
-  RETURN_IF_ERROR(InsertMessage(rows, drawn.id, record));
+  RETURN_IF_ERROR(InsertMessage(rows, drawn.id, record,
+                                local ? SubmissionStep::kSave : SubmissionStep::kSubmit));
   if (local) {
     rows.Note({ChangeKind::kNewMail, record.store, drawn.id.value, record.folder, 0, {}, 0});
   }

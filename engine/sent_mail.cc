@@ -1,7 +1,5 @@
 #include "engine/sent_mail.h"
 
-#include "engine/submission.h"
-
 namespace bobbin {
 namespace {
 
@@ -21,31 +19,39 @@ Result<std::optional<FolderId>> Destination(RowWriter& rows, const MessageRecord
   return wanted;
 }
 
+// MAPI: IMAPISupport::DoSentMail. `record` has been dequeued and has the flags of a sent message;
+// `before` is what is stored. The hooks, which it would call in MAPI, have run: a closure may be
+// run again, a hook must not. What they decided is `order`.
+Result<FinishResult> DoSentMail(RowWriter& rows, MessageId id, const MessageRecord& before,
+                                MessageRecord& record, SubmissionStep step,
+                                const SentMailOrder& order, const DatabaseId& database) {
+  const bool wants_folder = order.folder || record.properties.Find(pr::kSentMailEntryId) != nullptr;
+  const bool wants_delete = record.properties.FlagOr(pr::kDeleteAfterSubmit, false);
+  if (order.delete_message || (!wants_folder && wants_delete)) {
+    RETURN_IF_ERROR(EraseMessage(rows, id, before, step));
+    return FinishResult::kFinished;
+  }
+  RETURN_IF_ERROR(ReplaceMessage(rows, id, before, record, step));
+  if (!wants_folder) return FinishResult::kFinished;
+  ASSIGN_OR_RETURN(const auto folder, Destination(rows, record, order, database));
+  if (!folder) return FinishResult::kFinishedPartially;
+  if (*folder != record.folder) RETURN_IF_ERROR(MoveMessage(rows, id, record, *folder));
+  return FinishResult::kFinished;
+}
+
 }  // namespace
 
 Result<FinishResult> FinishInTransaction(RowWriter& rows, MessageId id, MessageRecord& record,
-                                         const SentMailOrder& order, const DatabaseId& database) {
-  ASSIGN_OR_RETURN(const SubmissionState state, StateOf(record));
-  if (!IsLegal(state, SubmissionStep::kFinish)) {
+                                         SubmissionStep step, const SentMailOrder& order,
+                                         const DatabaseId& database) {
+  if (!record.IsSubmitted()) {
     return Fail(ErrorCode::kNotInQueue, "the message is not in the outgoing queue");
   }
   const MessageRecord before = record;
   RETURN_IF_ERROR(Dequeue(rows, record));
   record.message_flags &= ~kMsgFlagUnsent;
   record.message_flags |= kMsgFlagRead;
-
-  const bool wants_folder = order.folder || record.properties.Find(pr::kSentMailEntryId) != nullptr;
-  const bool wants_delete = record.properties.FlagOr(pr::kDeleteAfterSubmit, false);
-  if (order.delete_message || (!wants_folder && wants_delete)) {
-    RETURN_IF_ERROR(EraseMessage(rows, id, before));
-    return FinishResult::kFinished;
-  }
-  RETURN_IF_ERROR(ReplaceMessage(rows, id, before, record));
-  if (!wants_folder) return FinishResult::kFinished;
-  ASSIGN_OR_RETURN(const auto folder, Destination(rows, record, order, database));
-  if (!folder) return FinishResult::kFinishedPartially;
-  if (*folder != record.folder) RETURN_IF_ERROR(MoveMessage(rows, id, record, *folder));
-  return FinishResult::kFinished;
+  return DoSentMail(rows, id, before, record, step, order, database);
 }
 
 }  // namespace bobbin

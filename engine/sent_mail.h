@@ -19,9 +19,11 @@
 
 namespace bobbin {
 
-// Steps 1 to 4 inside the caller's transaction. `record` is what is stored.
+// Steps 1 to 4 inside the caller's transaction: FinishedMsg and, in it, DoSentMail. `record` is
+// what is stored; `step` is kFinish, or kServeInline where a coupled store has served everybody.
 //   kCorruptStore  the queue row is missing
 Result<FinishResult> FinishInTransaction(RowWriter& rows, MessageId id, MessageRecord& record,
-                                         const SentMailOrder& order, const DatabaseId& database);
+                                         SubmissionStep step, const SentMailOrder& order,
+                                         const DatabaseId& database);
 
 }  // namespace bobbin

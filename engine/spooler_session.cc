@@ -254,7 +254,8 @@ Result<FinishResult> SpoolerSession::FinishMessage(const EntryId& id, std::uint3
       [&](RowWriter& rows) -> Result<void> {
         ASSIGN_OR_RETURN(MessageRecord record, QueuedMessage(rows, message));
         RETURN_IF_ERROR(CheckLockedBy(*database_, message, session_));
-        ASSIGN_OR_RETURN(result, FinishInTransaction(rows, message, record, order, database_->id));
+        ASSIGN_OR_RETURN(result, FinishInTransaction(rows, message, record, SubmissionStep::kFinish,
+                                                     order, database_->id));
         return {};
       },
       kv::SpaceUse::kMayUseReserve));
@@ -362,7 +363,7 @@ Result<std::uint32_t> SpoolerSession::BeginPreprocessing(const EntryId& id) {
         record.submit_flags |= kSubmitFlagPreprocess;
         record.properties.Set(Property::Number(pr::kPreprocess, 1));
         attempts = ++record.preprocess_attempts;
-        return ReplaceMessage(rows, message, before, record);
+        return ReplaceMessage(rows, message, before, record, SubmissionStep::kPreprocess);
       },
       kv::SpaceUse::kMayUseReserve));
   return attempts;
@@ -394,8 +395,8 @@ Result<FinishResult> SpoolerSession::CommitAttempt(const EntryId& id, const Atte
           return Reschedule(rows, record, attempt.next_due, std::nullopt);
         }
         for (const Property& property : attempt.missing_sender) record.properties.Set(property);
-        ASSIGN_OR_RETURN(result,
-                         FinishInTransaction(rows, message, record, attempt.order, database_->id));
+        ASSIGN_OR_RETURN(result, FinishInTransaction(rows, message, record, SubmissionStep::kFinish,
+                                                     attempt.order, database_->id));
         return {};
       },
       kv::SpaceUse::kMayUseReserve));

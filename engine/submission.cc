@@ -1,6 +1,7 @@
 #include "engine/submission.h"
 
 #include <algorithm>
+#include <array>
 #include <unordered_set>
 
 #include "engine/ascii.h"
@@ -40,7 +41,137 @@ void CompleteOneOff(RecipientRow& row) {
   }
 }
 
+using State = SubmissionState;
+using Step = SubmissionStep;
+
+constexpr std::array kTable = std::to_array<Transition>({
+    {"T1", State::kNew, Step::kSave, State::kDraft},
+    {"4.2", State::kDraft, Step::kSave, State::kDraft},
+    {"2.6", State::kNew, Step::kSave, State::kSent},  // Received: made without UNSENT.
+    {"4.2", State::kSent, Step::kSave, State::kSent},
+    {"4.7", State::kLockedPreprocessQueue, Step::kSave, State::kLockedPreprocessQueue},
+    {"4.7", State::kLockedReadyQueue, Step::kSave, State::kLockedReadyQueue},
+
+    {"T2", State::kNew, Step::kSubmit, State::kPreprocessQueue},
+    {"T2", State::kDraft, Step::kSubmit, State::kPreprocessQueue},
+    {"4.4", State::kSent, Step::kSubmit, State::kPreprocessQueue},  // No step of 4.4 asks UNSENT.
+    {"T3", State::kNew, Step::kSubmit, State::kReadyQueue},
+    {"T3", State::kNew, Step::kSubmit, State::kHeld},
+    {"T3", State::kDraft, Step::kSubmit, State::kReadyQueue},
+    {"T3", State::kDraft, Step::kSubmit, State::kHeld},
+    {"4.4", State::kSent, Step::kSubmit, State::kReadyQueue},
+    {"4.4", State::kSent, Step::kSubmit, State::kHeld},
+    {"T4a", State::kNew, Step::kSubmit, State::kInline},
+    {"T4a", State::kDraft, Step::kSubmit, State::kInline},
+    {"4.4", State::kSent, Step::kSubmit, State::kInline},
+    {"T4b", State::kInline, Step::kServeInline, State::kSent},
+    {"T4b", State::kInline, Step::kServeInline, State::kGone},
+    {"T4c", State::kInline, Step::kLeaveToSpooler, State::kReadyQueue},
+
+    {"T5", State::kPreprocessQueue, Step::kLock, State::kLockedPreprocessQueue},
+    {"T5", State::kReadyQueue, Step::kLock, State::kLockedReadyQueue},
+    {"4.7", State::kHeld, Step::kLock,
+     State::kLockedReadyQueue},  // By hand: SetLockState allows it.
+    {"T5", State::kWaiting, Step::kLock, State::kLockedReadyQueue},
+    {"T5", State::kDeferred, Step::kLock, State::kLockedReadyQueue},
+    {"5.2", State::kReadyQueue, Step::kLock, State::kAllDone},  // Restarted before FinishedMsg.
+
+    {"5.4", State::kLockedPreprocessQueue, Step::kPreprocess, State::kLockedPreprocessQueue},
+    {"4.12", State::kLockedReadyQueue, Step::kPreprocess, State::kLockedPreprocessQueue},
+    {"T6", State::kLockedPreprocessQueue, Step::kSecondSubmit, State::kLockedReadyQueue},
+    {"4.5", State::kLockedReadyQueue, Step::kSecondSubmit, State::kLockedReadyQueue},
+    {"6", State::kLockedPreprocessQueue, Step::kSecondSubmit, State::kAllDone},
+
+    {"T7", State::kLockedReadyQueue, Step::kOffer, State::kTransmitting},
+    {"T8", State::kTransmitting, Step::kServe, State::kTransmitting},
+    {"T8", State::kLockedReadyQueue, Step::kServe, State::kLockedReadyQueue},
+    // Recipients a preprocessor knows to be undeliverable.
+    {"4.13", State::kLockedPreprocessQueue, Step::kServe, State::kLockedPreprocessQueue},
+    {"T9", State::kTransmitting, Step::kEndServed, State::kLockedReadyQueue},
+    {"T10", State::kTransmitting, Step::kEndWaiting, State::kWaiting},
+    {"T11", State::kTransmitting, Step::kEndDeferred, State::kDeferred},
+    {"T12", State::kDeferred, Step::kSentDeferred, State::kReadyQueue},
+    {"T13", State::kWaiting, Step::kRetry, State::kReadyQueue},
+    {"T14", State::kHeld, Step::kSendTimeReached, State::kReadyQueue},
+    {"T15", State::kLockedReadyQueue, Step::kServe, State::kAllDone},
+
+    {"T16", State::kAllDone, Step::kFinish, State::kSent},
+    {"T16", State::kAllDone, Step::kFinish, State::kGone},
+    // FinishedMsg asks for the lock and for nothing else.
+    {"4.8", State::kLockedReadyQueue, Step::kFinish, State::kSent},
+    {"4.8", State::kLockedReadyQueue, Step::kFinish, State::kGone},
+    {"4.8", State::kLockedPreprocessQueue, Step::kFinish, State::kSent},
+    {"4.8", State::kLockedPreprocessQueue, Step::kFinish, State::kGone},
+
+    {"T17", State::kPreprocessQueue, Step::kAbort, State::kDraft},
+    {"T17", State::kReadyQueue, Step::kAbort, State::kDraft},
+    {"T17", State::kHeld, Step::kAbort, State::kDraft},
+    {"T17", State::kWaiting, Step::kAbort, State::kDraft},
+    {"T17", State::kDeferred, Step::kAbort, State::kDraft},
+    {"T18", State::kLockedPreprocessQueue, Step::kUnlock, State::kPreprocessQueue},
+    {"T18", State::kLockedReadyQueue, Step::kUnlock, State::kReadyQueue},
+    {"T18", State::kLockedReadyQueue, Step::kUnlock, State::kHeld},
+    {"4.7", State::kHeld, Step::kLock, State::kAllDone},
+    {"4.7", State::kAllDone, Step::kUnlock, State::kHeld},
+    {"T18", State::kTransmitting, Step::kUnlock, State::kReadyQueue},
+    {"T18", State::kAllDone, Step::kUnlock, State::kReadyQueue},
+    {"T19", State::kDraft, Step::kDelete, State::kGone},
+    {"4.3", State::kSent, Step::kDelete, State::kGone},
+});
+
+std::string_view StateName(State stored) {
+  switch (stored) {
+    case State::kNew:
+      return "new";
+    case State::kDraft:
+      return "draft";
+    case State::kPreprocessQueue:
+      return "awaiting preprocessing";
+    case State::kReadyQueue:
+      return "awaiting transports";
+    case State::kSent:
+      return "sent";
+    default:
+      return "gone";
+  }
+}
+
 }  // namespace
+
+const std::span<const Transition> kTransitions = kTable;
+
+bool IsLegal(SubmissionState from, SubmissionStep step, SubmissionState to) {
+  return std::any_of(kTable.begin(), kTable.end(), [&](const Transition& row) {
+    return row.from == from && row.step == step && row.to == to;
+  });
+}
+
+SubmissionState StoredState(SubmissionState state) {
+  switch (state) {
+    case State::kInline:
+    case State::kHeld:
+    case State::kLockedReadyQueue:
+    case State::kTransmitting:
+    case State::kWaiting:
+    case State::kDeferred:
+    case State::kAllDone:
+      return State::kReadyQueue;
+    case State::kLockedPreprocessQueue:
+      return State::kPreprocessQueue;
+    default:
+      return state;
+  }
+}
+
+Result<void> CheckStep(SubmissionState from, SubmissionStep step, SubmissionState to) {
+  const bool legal = std::any_of(kTable.begin(), kTable.end(), [&](const Transition& row) {
+    return row.step == step && StoredState(row.from) == from && StoredState(row.to) == to;
+  });
+  if (legal) return {};
+  return Fail(ErrorCode::kCorruptStore, "no step of this kind leads from '" +
+                                            std::string(StateName(from)) + "' to '" +
+                                            std::string(StateName(to)) + "'");
+}
 
 Result<SubmissionState> StateOf(const MessageRecord& record) {
   const bool submit = (record.message_flags & kMsgFlagSubmit) != 0;

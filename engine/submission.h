@@ -1,23 +1,34 @@
 // The submission model's states and rules, without storage (specification, section 5).
 //
-//   state    persistent marks                                    may go to
-//   DRAFT    UNSENT, not SUBMIT                                  PREQ, READYQ, HELD, GONE
-//   PREQ     SUBMIT, UNSENT, SUBMITFLAG_PREPROCESS, queue row    READYQ, DRAFT
-//   READYQ   SUBMIT, UNSENT, no submit flags, queue row          PREQ, DRAFT, SENT, GONE
-//   HELD     READYQ whose effective deferred send time is ahead  READYQ, DRAFT
-//   SENT     neither SUBMIT nor UNSENT                           GONE
+//   state                  stored marks                               volatile marks
+//   kNew                   none                                       an open object
+//   kDraft                 UNSENT, not SUBMIT
+//   kPreprocessQueue       SUBMIT, UNSENT, SUBMITFLAG_PREPROCESS, queue row
+//   kReadyQueue            SUBMIT, UNSENT, no submit flags, queue row
+//   kInline                as kReadyQueue                             inline lock: no row is shown
+//   kHeld                  as kReadyQueue, deferred send time ahead
+//   kLockedPreprocessQueue as kPreprocessQueue                        lock
+//   kLockedReadyQueue      as kReadyQueue                             lock
+//   kTransmitting          as kReadyQueue                             lock, in a transport's hands
+//   kWaiting               as kReadyQueue, due later                  the transport's rest
+//   kDeferred              as kReadyQueue, due later                  the transport's promise
+//   kAllDone               as kReadyQueue, every responsibility TRUE  lock
+//   kSent                  neither SUBMIT nor UNSENT
+//   kGone                  no record
 //
-// LOCKED is volatile and overlays PREQ and READYQ (engine/lock_table.h). kTransitions is the
-// table; every transaction that changes a state asks IsLegal first, and CheckStore derives the
-// same states from what is stored.
+// kTransitions is the table of 5.3. Whoever writes a message's record names the step it takes, and
+// the write is refused when the table has no such row (engine/message_rows.h). The steps that
+// write no record are taken by the lock table, the due index and the spooler; the model test holds
+// all but the transports' (T7 to T13) against the table, the conformance tests those.
 //
 // Threads  Pure functions.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/clock.h"
@@ -28,48 +39,64 @@
 
 namespace bobbin {
 
-enum class SubmissionState : std::uint8_t { kDraft, kPreprocessQueue, kReadyQueue, kSent, kGone };
+enum class SubmissionState : std::uint8_t {
+  kNew,
+  kDraft,
+  kPreprocessQueue,
+  kReadyQueue,
+  kInline,
+  kHeld,
+  kLockedPreprocessQueue,
+  kLockedReadyQueue,
+  kTransmitting,
+  kWaiting,
+  kDeferred,
+  kAllDone,
+  kSent,
+  kGone,
+};
 
 enum class SubmissionStep : std::uint8_t {
-  kSubmit,        // T2, T3
-  kPreprocess,    // A preprocessor was registered only after T3.
-  kSecondSubmit,  // T6
-  kAbort,         // T17
-  kFinish,        // T16
-  kDelete,        // T19
+  kSave,
+  kSubmit,
+  kServeInline,
+  kLeaveToSpooler,
+  kLock,
+  kPreprocess,
+  kSecondSubmit,
+  kOffer,
+  kServe,
+  kEndServed,
+  kEndWaiting,
+  kEndDeferred,
+  kSentDeferred,
+  kRetry,
+  kSendTimeReached,
+  kFinish,
+  kAbort,
+  kUnlock,
+  kDelete,
 };
 
 struct Transition {
+  std::string_view source;  // In 5.3; of what is not there, the section that asks for it.
   SubmissionState from;
   SubmissionStep step;
   SubmissionState to;
 };
 
-inline constexpr std::array<Transition, 14> kTransitions{{
-    {SubmissionState::kDraft, SubmissionStep::kSubmit, SubmissionState::kPreprocessQueue},
-    {SubmissionState::kDraft, SubmissionStep::kSubmit, SubmissionState::kReadyQueue},
-    {SubmissionState::kSent, SubmissionStep::kSubmit, SubmissionState::kPreprocessQueue},
-    {SubmissionState::kSent, SubmissionStep::kSubmit, SubmissionState::kReadyQueue},
-    {SubmissionState::kPreprocessQueue, SubmissionStep::kPreprocess,
-     SubmissionState::kPreprocessQueue},
-    {SubmissionState::kReadyQueue, SubmissionStep::kPreprocess, SubmissionState::kPreprocessQueue},
-    {SubmissionState::kPreprocessQueue, SubmissionStep::kSecondSubmit,
-     SubmissionState::kReadyQueue},
-    {SubmissionState::kPreprocessQueue, SubmissionStep::kAbort, SubmissionState::kDraft},
-    {SubmissionState::kReadyQueue, SubmissionStep::kAbort, SubmissionState::kDraft},
-    {SubmissionState::kReadyQueue, SubmissionStep::kFinish, SubmissionState::kSent},
-    {SubmissionState::kReadyQueue, SubmissionStep::kFinish, SubmissionState::kGone},
-    {SubmissionState::kPreprocessQueue, SubmissionStep::kFinish, SubmissionState::kSent},
-    {SubmissionState::kDraft, SubmissionStep::kDelete, SubmissionState::kGone},
-    {SubmissionState::kSent, SubmissionStep::kDelete, SubmissionState::kGone},
-}};
+// T20 is T1: a resend is a new message.
+extern const std::span<const Transition> kTransitions;
 
-constexpr bool IsLegal(SubmissionState from, SubmissionStep step) {
-  for (const Transition& transition : kTransitions) {
-    if (transition.from == from && transition.step == step) return true;
-  }
-  return false;
-}
+bool IsLegal(SubmissionState from, SubmissionStep step, SubmissionState to);
+
+// What is left of a state in the store: kNew and kGone (no record), kDraft, kPreprocessQueue,
+// kReadyQueue, kSent.
+SubmissionState StoredState(SubmissionState state);
+
+// Whether a record may go from one stored state to another by this step.
+//   kCorruptStore  no row of the table says so
+Result<void> CheckStep(SubmissionState from, SubmissionStep step, SubmissionState to);
 
 // What the marks of a record say.
 //   kCorruptStore  marks that no state has (SUBMIT without UNSENT or queue sequence, ...)

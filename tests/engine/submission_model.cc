@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "engine/attachment.h"
@@ -215,7 +216,36 @@ bool SubmissionModel::HasRoom() const {
                      [](const ModelMessage& model) { return !model.exists; });
 }
 
+SubmissionState SubmissionModel::StateOf(const ModelMessage& model) const {
+  if (!model.exists) return SubmissionState::kGone;
+  if (!model.queued) return model.unsent ? SubmissionState::kDraft : SubmissionState::kSent;
+  if (model.served_inline) return SubmissionState::kInline;
+  if (model.to_preprocess) {
+    return model.locked_by ? SubmissionState::kLockedPreprocessQueue
+                           : SubmissionState::kPreprocessQueue;
+  }
+  if (model.locked_by) {
+    return AllServed(model.content) ? SubmissionState::kAllDone
+                                    : SubmissionState::kLockedReadyQueue;
+  }
+  const bool deferred = model.content.deferred_until && *model.content.deferred_until > Now();
+  return deferred && model.due > Now() ? SubmissionState::kHeld : SubmissionState::kReadyQueue;
+}
+
+void SubmissionModel::Go(ModelMessage& model, SubmissionStep step,
+                         const std::function<void()>& change) const {
+  const SubmissionState before = StateOf(model);
+  change();
+  const auto legal = std::tuple(before, step, StateOf(model));
+  if (!std::apply(IsLegal, legal)) {
+    RC_FAIL("no transition from " + std::to_string(static_cast<int>(before)) + " by step " +
+            std::to_string(static_cast<int>(step)) + " to " +
+            std::to_string(static_cast<int>(StateOf(model))));
+  }
+}
+
 void SubmissionModel::Add(ModelMessage message) {
+  RC_ASSERT(IsLegal(SubmissionState::kNew, SubmissionStep::kSave, StateOf(message)));
   if (messages_.size() < kMessagesMax) return messages_.push_back(std::move(message));
   const auto gone = std::find_if(messages_.begin(), messages_.end(),
                                  [](const ModelMessage& model) { return !model.exists; });
@@ -272,18 +302,25 @@ void SubmissionModel::Enqueue(ModelMessage& model) {
     recipient.served = false;
     preprocess |= recipient.kind == ModelRecipient::Kind::kPreprocessed && HasPreprocessor();
   }
-  model.queued = model.unsent = true;
-  model.unmodified = false;
-  model.to_preprocess = model.preprocess = preprocess;
-  model.preprocess_attempts = 0;
-  model.held = false;
-  model.due = std::max(submit_time, content.deferred_until.value_or(submit_time));
+  const bool deferred = content.deferred_until && *content.deferred_until > Now();
+  Go(model, SubmissionStep::kSubmit, [&] {
+    model.queued = model.unsent = true;
+    model.served_inline = coupled_ && !preprocess && !deferred;
+    model.unmodified = false;
+    model.to_preprocess = model.preprocess = preprocess;
+    model.preprocess_attempts = 0;
+    model.held = false;
+    model.due = std::max(submit_time, content.deferred_until.value_or(submit_time));
+  });
   ++model.version;
   queue_.push_back(IdOf(model));
-  const bool deferred = content.deferred_until && *content.deferred_until > Now();
-  if (!coupled_ || preprocess || deferred) return;
+  if (!model.served_inline) return;
   ServeLocal(model);
-  if (AllServed(content)) Complete(model);
+  if (AllServed(content)) {
+    Complete(model, SubmissionStep::kServeInline);
+  } else {
+    Go(model, SubmissionStep::kLeaveToSpooler, [&] { model.served_inline = false; });
+  }
 }
 
 void SubmissionModel::ServeLocal(ModelMessage& model) {
@@ -294,15 +331,15 @@ void SubmissionModel::ServeLocal(ModelMessage& model) {
   }
 }
 
-FinishResult SubmissionModel::Complete(ModelMessage& model) {
-  Unqueue(model);
-  model.unsent = false;
-  model.read = true;
+FinishResult SubmissionModel::Complete(ModelMessage& model, SubmissionStep step) {
   const ModelContent& content = model.content;
-  if (!content.sent_folder) {
-    model.exists = !content.delete_after_submit;
-    return FinishResult::kFinished;
-  }
+  Go(model, step, [&] {
+    Unqueue(model);
+    model.unsent = false;
+    model.exists = content.sent_folder || !content.delete_after_submit;
+  });
+  model.read = true;
+  if (!content.sent_folder) return FinishResult::kFinished;
   if (!Exists(*content.sent_folder)) return FinishResult::kFinishedPartially;
   model.folder = *content.sent_folder;
   return FinishResult::kFinished;
@@ -310,14 +347,15 @@ FinishResult SubmissionModel::Complete(ModelMessage& model) {
 
 void SubmissionModel::Unqueue(ModelMessage& model) {
   std::erase(queue_, IdOf(model));
-  model.queued = model.to_preprocess = model.preprocess = false;
+  model.queued = model.served_inline = model.to_preprocess = model.preprocess = false;
   model.locked_by.reset();
   ++model.version;
 }
 
 void SubmissionModel::Release(int session) {
   for (ModelMessage& model : messages_) {
-    if (model.locked_by == session) model.locked_by.reset();
+    if (model.locked_by != session) continue;
+    Go(model, SubmissionStep::kUnlock, [&] { model.locked_by.reset(); });
   }
   std::erase_if(published_, [session](const auto& entry) { return entry.first == session; });
 }
@@ -380,7 +418,7 @@ void SubmissionModel::Abort(ModelMessage& model) {
   if (!model.queued) return Expect(aborted, ErrorCode::kNotInQueue);
   if (model.locked_by) return Expect(aborted, ErrorCode::kUnableToAbort);
   Expect(aborted, std::nullopt);
-  Unqueue(model);
+  Go(model, SubmissionStep::kAbort, [&] { Unqueue(model); });
 }
 
 void SubmissionModel::Edit(ModelMessage& model, int where) {
@@ -440,7 +478,7 @@ void SubmissionModel::Delete(ModelMessage& model, int where) {
   Expect(deleted, std::nullopt);
   const bool possible = model.exists && model.folder == Folder(where) && !model.queued;
   RC_ASSERT((*deleted == Completion::kComplete) == possible);
-  if (possible) model.exists = false;
+  if (possible) Go(model, SubmissionStep::kDelete, [&] { model.exists = false; });
 }
 
 void SubmissionModel::Copy(const ModelMessage& original, int where) {
@@ -502,8 +540,8 @@ void SubmissionModel::EmptyFolder(int where) {
   bool complete = true;
   for (ModelMessage& model : messages_) {
     if (!model.exists || model.folder != folder) continue;
-    model.exists = model.queued;
     complete = complete && !model.queued;
+    if (!model.queued) Go(model, SubmissionStep::kDelete, [&] { model.exists = false; });
   }
   RC_ASSERT((*emptied == Completion::kComplete) == complete);
 }
@@ -562,7 +600,9 @@ void SubmissionModel::Lock(ModelMessage& model, int session) {
       sessions_[static_cast<std::size_t>(session)]->SetLockState(*message, LockState::kLocked);
   if (!model.queued) return Expect(locked, ErrorCode::kNotInQueue);
   Expect(locked, std::nullopt);
-  model.locked_by = session;
+  if (model.locked_by != session) {
+    Go(model, SubmissionStep::kLock, [&] { model.locked_by = session; });
+  }
   Expect(Store().OpenMessage(model.id, 0), ErrorCode::kNoAccess);
 }
 
@@ -573,7 +613,9 @@ void SubmissionModel::Unlock(ModelMessage& model, int session) {
       sessions_[static_cast<std::size_t>(session)]->SetLockState(*message, LockState::kUnlocked);
   if (!model.queued) return Expect(unlocked, ErrorCode::kNotInQueue);
   Expect(unlocked, std::nullopt);
-  model.locked_by.reset();
+  if (model.locked_by) {
+    Go(model, SubmissionStep::kUnlock, [&] { model.locked_by.reset(); });
+  }
   Expect(Store().OpenMessage(model.id, 0), std::nullopt);
 }
 
@@ -582,7 +624,7 @@ void SubmissionModel::Finish(ModelMessage& model, int session) {
   if (!model.queued) return Expect(finished, ErrorCode::kNotInQueue);
   if (model.locked_by != session) return Expect(finished, ErrorCode::kNoAccess);
   Expect(finished, std::nullopt);
-  RC_ASSERT(*finished == Complete(model));
+  RC_ASSERT(*finished == Complete(model, SubmissionStep::kFinish));
 }
 
 void SubmissionModel::CommitAttempt(ModelMessage& model, int where) {
@@ -604,14 +646,16 @@ void SubmissionModel::CommitAttempt(ModelMessage& model, int where) {
   ModelRecipient& recipient = model.content.recipients[row];
   if (recipient.served) return Expect(result, ErrorCode::kInvalidParameter);
   Expect(result, std::nullopt);
-  recipient.served = true;
+  Go(model, SubmissionStep::kServe, [&] { recipient.served = true; });
   if (AllServed(model.content)) {
-    RC_ASSERT(*result == Complete(model));
+    RC_ASSERT(*result == Complete(model, SubmissionStep::kFinish));
     return;
   }
   RC_ASSERT(*result == FinishResult::kStillQueued);
-  model.due = attempt.next_due;
-  model.locked_by.reset();
+  Go(model, SubmissionStep::kUnlock, [&] {
+    model.due = attempt.next_due;
+    model.locked_by.reset();
+  });
 }
 
 void SubmissionModel::MarkInDoubt(ModelMessage& model, int where) {
@@ -638,7 +682,7 @@ void SubmissionModel::BeginPreprocessing(ModelMessage& model, int session) {
   if (model.preprocess && !model.to_preprocess) return Expect(begun, ErrorCode::kNotInQueue);
   Expect(begun, std::nullopt);
   RC_ASSERT(*begun == ++model.preprocess_attempts);
-  model.to_preprocess = model.preprocess = true;
+  Go(model, SubmissionStep::kPreprocess, [&] { model.to_preprocess = model.preprocess = true; });
   ++model.version;
 }
 
@@ -649,8 +693,10 @@ void SubmissionModel::SecondSubmit(ModelMessage& model, int session) {
   const Result<void> submitted = message->SubmitMessage();
   if (model.locked_by != session) return Expect(submitted, ErrorCode::kNoAccess);
   Expect(submitted, std::nullopt);
-  if (model.to_preprocess && coupled_) ServeLocal(model);
-  model.to_preprocess = false;
+  Go(model, SubmissionStep::kSecondSubmit, [&] {
+    if (model.to_preprocess && coupled_) ServeLocal(model);
+    model.to_preprocess = false;
+  });
   model.preprocess_attempts = 0;
   ++model.version;
 }
@@ -717,7 +763,14 @@ void SubmissionModel::Reopen() {
 
 // Forwards, mostly.
 void SubmissionModel::MoveClock(int where) {
+  std::vector<SubmissionState> before;
+  for (const ModelMessage& model : messages_) before.push_back(StateOf(model));
   database_.Clock().Advance(std::chrono::minutes((where - 4) * 10));
+  if (where < 4) return;  // What a clock that is set back undoes is no step.
+  for (std::size_t i = 0; i < messages_.size(); ++i) {
+    const SubmissionState after = StateOf(messages_[i]);
+    RC_ASSERT(after == before[i] || IsLegal(before[i], SubmissionStep::kSendTimeReached, after));
+  }
 }
 
 }  // namespace bobbin

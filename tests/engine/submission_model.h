@@ -6,12 +6,14 @@
 
 #include <array>
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "engine/submission.h"
 #include "tests/support/temporary_database.h"
 
 namespace bobbin {
@@ -50,6 +52,7 @@ struct ModelMessage {
   bool unsent = true;
   bool unmodified = true;
   bool queued = false;
+  bool served_inline = false;  // Within SubmitMessage of a coupled store.
   bool to_preprocess = false;  // SUBMITFLAG_PREPROCESS.
   bool preprocess = false;     // PR_PREPROCESS.
   std::uint32_t preprocess_attempts = 0;
@@ -120,6 +123,10 @@ class SubmissionModel {
   void Reopen();
   void MoveClock(int where);
 
+  // Specification 5.1, without the states that only transports make.
+  SubmissionState StateOf(const ModelMessage& model) const;
+  // Changes the message; what became of its state must be a row of kTransitions.
+  void Go(ModelMessage& model, SubmissionStep step, const std::function<void()>& change) const;
   // Brings the message to where a spooler's step has something to do, as `where` says.
   void Prepare(ModelMessage& model, int where);
   // Takes the place of a message that is gone when there are enough: few messages meet more.
@@ -130,7 +137,7 @@ class SubmissionModel {
   // What SubmitMessage does to a message that may be submitted.
   void Enqueue(ModelMessage& model);
   void ServeLocal(ModelMessage& model);
-  FinishResult Complete(ModelMessage& model);
+  FinishResult Complete(ModelMessage& model, SubmissionStep step);
   void Unqueue(ModelMessage& model);
   void Release(int session);
   void CompareMessage(const ModelMessage& model) const;
