@@ -124,6 +124,18 @@ TEST_F(AddressBookTest, C034_OriginalDisplayNamesAreRestored) {
   EXPECT_EQ(StoredProps(Db(), id).BytesOr(pr::kDisplayTo, {}), "Bob Builder");
 }
 
+TEST_F(AddressBookTest, C034_MembersComeWithTheNamesTheListHas) {
+  Must(Book().CreateList("friends"));
+  Must(Book().AddMember("friends", MakeSmtpRecipient("b@x.test", kRecipientTo, "Bob Builder")));
+  RecipientRow renamed = MakeSmtpRecipient("c@x.test", kRecipientTo, "My Friend");
+  renamed.properties.Set(Property::Bytes(pr::kOriginalDisplayName, "Cee"));
+  Must(Book().AddMember("friends", std::move(renamed)));
+  const EntryId id = Submit(DraftTo({MakeListRecipient("friends", kRecipientCc)}));
+  EXPECT_EQ(Stored(id)[0].DisplayName(), "Bob Builder");
+  EXPECT_EQ(Stored(id)[1].DisplayName(), "Cee");
+  EXPECT_EQ(StoredProps(Db(), id).BytesOr(pr::kDisplayCc, {}), "Bob Builder; Cee");
+}
+
 // C35: Two rows with equal search key become one before any transport sees the message.
 TEST_F(AddressBookTest, C035_DuplicatesBecomeOneBeforeATransportSeesThem) {
   NewList("list", {"B@X.test", "c@x.test"});

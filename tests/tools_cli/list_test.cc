@@ -48,6 +48,44 @@ TEST_F(ListTest, KeepsMembersInTheOrderTheyWereAdded) {
   EXPECT_EQ(List({"show"}).out, "");
 }
 
+TEST_F(ListTest, MembersKeepTheNamesTheyWereGiven) {
+  Make("team", {"Amy <amy@x.test>", "\"Smith, Bob \\\"B\\\"\" <bob@x.test>", "cee@x.test (Cee)",
+                "J\u00f6rg M\u00fcller <j@x.test>, \u6797 <lin@x.test>", "<e@x.test>", "Fay <fay>",
+                "<gil>"});
+  std::vector<std::string> names;
+  const auto lists = ParseLines(List({"show", "--json", "team"}).out);
+  ASSERT_EQ(lists.size(), 1U);
+  for (const auto& member : lists[0]["members"]) names.push_back(member["display_name"]);
+  const std::string gil = lists[0]["members"].back()["address"];
+  ASSERT_THAT(gil, testing::StartsWith("gil@"));
+  EXPECT_THAT(names, ElementsAre("Amy", "Smith, Bob \"B\"", "Cee", "J\u00f6rg M\u00fcller",
+                                 "\u6797", "e@x.test", "Fay", gil));
+  const Ended shown = List({"show", "team"});
+  EXPECT_THAT(shown.out, testing::StartsWith("team\n"
+                                             "  Amy <amy@x.test>\n"
+                                             "  Smith, Bob \"B\" <bob@x.test>\n"
+                                             "  Cee <cee@x.test>\n"
+                                             "  J\u00f6rg M\u00fcller <j@x.test>\n"
+                                             "  \u6797 <lin@x.test>\n"
+                                             "  e@x.test\n"
+                                             "  Fay <fay@"));
+  EXPECT_EQ(List({"remove", "team", "Somebody Else <AMY@x.test>"}).exit_code, 0)
+      << "the address says who it is";
+  EXPECT_THAT(Members("team"), testing::Not(testing::Contains("SMTP:amy@x.test")));
+}
+
+TEST_F(ListTest, WhatIsQueuedHasTheNamesOfTheMembers) {
+  Make("inner", {"J\u00f6rg <j@x.test>"});
+  Make("team", {"Amy <amy@x.test>", "list:inner", "d@x.test"});
+  std::vector<std::string> names;
+  for (const auto& property :
+       ParseLines(Bobbin({"message", "props", "--json", Submit(kMessage, {"list:team"})}).out)) {
+    const bool of_recipient = property["path"] != "message";
+    if (of_recipient && property["tag"] == "0x3001001F") names.push_back(property["value"]);
+  }
+  EXPECT_THAT(names, ElementsAre("Amy", "J\u00f6rg", "d@x.test"));
+}
+
 TEST_F(ListTest, JsonHasTheDocumentedFields) {
   for (const std::vector<std::string>& arguments :
        {std::vector<std::string>{"create", "--json", "friends"},

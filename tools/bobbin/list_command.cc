@@ -46,17 +46,12 @@ ExitCode Answer(Output& output, const ListStep& step, const Result<void>& result
                       : WhatToDo(error.code));
 }
 
-// Addresses as `submit` takes them, or one list.
+// Addresses as `submit` takes them, with their names, or one list.
 Result<RecipientTable> ParseMembers(const std::string& text) {
   if (const auto list = ListNameOf(text)) {
     return RecipientTable{MakeListRecipient(*list, kRecipientTo)};
   }
-  ASSIGN_OR_RETURN(const std::vector<std::string> addresses, ParseRecipients(text));
-  RecipientTable rows;
-  for (const std::string& address : addresses) {
-    rows.push_back(MakeSmtpRecipient(address, kRecipientTo));
-  }
-  return rows;
+  return ParseMailboxes(text);
 }
 
 Result<void> AddMembers(AddressBook& book, const std::string& list, const std::string& text) {
@@ -121,12 +116,18 @@ Json ListJson(const DistributionListInfo& list) {
   return object;
 }
 
+std::string MemberText(const RecipientRow& row) {
+  if (row.AddressType() == MakeListRecipient({}, kRecipientTo).AddressType()) {
+    return fmt::format("{}{}", kListPrefix, row.EmailAddress());
+  }
+  if (row.DisplayName() == row.EmailAddress()) return std::string(row.EmailAddress());
+  return fmt::format("{} <{}>", row.DisplayName(), row.EmailAddress());
+}
+
 void PrintList(Output& output, const DistributionListInfo& list) {
   output.Line(output.Styled(Style::kTitle, EscapeForTerminal(list.name)));
   for (const RecipientRow& row : list.members) {
-    const bool inner = row.AddressType() == MakeListRecipient({}, kRecipientTo).AddressType();
-    output.Line(EscapeForTerminal(
-        fmt::format("  {}{}", inner ? kListPrefix : std::string_view(), row.EmailAddress())));
+    output.Line(EscapeForTerminal("  " + MemberText(row)));
   }
 }
 

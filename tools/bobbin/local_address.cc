@@ -39,26 +39,36 @@ Result<std::string> CompleteAddress(std::string_view address) {
   return complete;
 }
 
-Result<std::vector<std::string>> ParseRecipients(const std::string& text) {
+Result<RecipientTable> ParseMailboxes(const std::string& text) {
   // What is plainly one address is taken as it is; GMime reads the rest as a To field.
   if (text.find_first_of(",;<(:") == std::string::npos ||
       CheckAddress(text, /*local_names=*/false)) {
-    ASSIGN_OR_RETURN(std::string address, CompleteAddress(text));
-    return std::vector<std::string>{std::move(address)};
+    ASSIGN_OR_RETURN(const std::string address, CompleteAddress(text));
+    return RecipientTable{MakeSmtpRecipient(address, kRecipientTo)};
   }
   for (const char c : text) {
     if ((c >= 0 && c < ' ') || c == '\x7F') {
       return Fail(ErrorCode::kInvalidParameter, "the address contains a control character");
     }
   }
-  std::vector<std::string> addresses;
+  RecipientTable mailboxes;
   for (const RecipientRow& row : ReadHeaders("To: " + text + "\r\n\r\n").recipients) {
-    ASSIGN_OR_RETURN(std::string address, CompleteAddress(row.EmailAddress()));
-    addresses.push_back(std::move(address));
+    ASSIGN_OR_RETURN(const std::string address, CompleteAddress(row.EmailAddress()));
+    // A nameless one is called by its address: the whole one, when it got a domain.
+    const bool named = row.DisplayName() != row.EmailAddress();
+    mailboxes.push_back(MakeSmtpRecipient(address, kRecipientTo,
+                                          named ? row.DisplayName() : std::string_view(address)));
   }
-  if (addresses.empty() || addresses.size() < CountAddresses(text)) {
+  if (mailboxes.empty() || mailboxes.size() < CountAddresses(text)) {
     return Fail(ErrorCode::kInvalidParameter, "an address in it cannot be read");
   }
+  return mailboxes;
+}
+
+Result<std::vector<std::string>> ParseRecipients(const std::string& text) {
+  ASSIGN_OR_RETURN(const RecipientTable mailboxes, ParseMailboxes(text));
+  std::vector<std::string> addresses;
+  for (const RecipientRow& row : mailboxes) addresses.emplace_back(row.EmailAddress());
   return addresses;
 }
 

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/recipient_table.h"
 #include "engine/result.h"
 
 namespace bobbin::cli {
@@ -22,6 +23,10 @@ Result<std::string> DefaultSender();
 // "a@x.test", "Amy <a@x.test>, b@x.test", "root" (becomes "root@" + hostname): envelope
 // addresses, at least one, each checked.
 Result<std::vector<std::string>> ParseRecipients(const std::string& text);
+
+// The same as recipient rows (kRecipientTo), with the display names: `Amy <a@x.test>`,
+// `"Smith, Amy" <a@x.test>`, `a@x.test (Amy)`.
+Result<RecipientTable> ParseMailboxes(const std::string& text);
 
 // As for one address; "" and "<>" are the null reverse-path (empty).
 Result<std::string> ParseSender(const std::string& text);
