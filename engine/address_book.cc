@@ -1,6 +1,6 @@
 #include "engine/address_book.h"
 
-#include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 #include "engine/content_rows.h"
@@ -45,11 +45,25 @@ Result<RecipientRow> Completed(RecipientRow member) {
   return std::move(one.front());
 }
 
-auto FindMember(const RecipientTable& members, const RecipientRow& wanted) {
-  return std::find_if(members.begin(), members.end(), [&](const RecipientRow& row) {
-    return row.properties.BytesOr(pr::kSearchKey, {}) ==
-           wanted.properties.BytesOr(pr::kSearchKey, {});
-  });
+Result<RecipientTable> Completed(RecipientTable members) {
+  for (RecipientRow& member : members) {
+    ASSIGN_OR_RETURN(member, Completed(std::move(member)));
+  }
+  return members;
+}
+
+std::string KeyOf(const RecipientRow& member) {
+  return std::string(member.properties.BytesOr(pr::kSearchKey, {}));
+}
+
+// The members that a list has, by search key.
+using MemberIds = std::unordered_map<std::string, RecipientRowId>;
+
+Result<MemberIds> MemberIdsOf(RowReader& rows, ListId id) {
+  ASSIGN_OR_RETURN(const RecipientTable members, rows.Recipients(MessageId{id.value}));
+  MemberIds ids;
+  for (const RecipientRow& member : members) ids.emplace(KeyOf(member), member.id);
+  return ids;
 }
 
 }  // namespace
@@ -90,45 +104,73 @@ Result<void> AddressBook::DeleteList(std::string_view name) {
       kv::SpaceUse::kMayUseReserve);
 }
 
-Result<void> AddressBook::AddMember(std::string_view name, RecipientRow member) {
-  ASSIGN_OR_RETURN(RecipientRow added, Completed(std::move(member)));
-  return database_->Update([&](RowWriter& rows) -> Result<void> {
+Result<std::vector<Result<void>>> AddressBook::AddMembers(std::string_view name,
+                                                          RecipientTable members) {
+  ASSIGN_OR_RETURN(RecipientTable added, Completed(std::move(members)));
+  std::vector<Result<void>> outcomes;
+  RETURN_IF_ERROR(database_->Update([&](RowWriter& rows) -> Result<void> {
+    outcomes.clear();
     ASSIGN_OR_RETURN(const ListId id, ListOf(rows, name));
     ASSIGN_OR_RETURN(ListRecord record, RecordOf(rows, id));
-    ASSIGN_OR_RETURN(const RecipientTable members, rows.Recipients(MessageId{id.value}));
-    if (FindMember(members, added) != members.end()) {
-      return Fail(ErrorCode::kCollision,
-                  std::string(added.EmailAddress()) + " is a member already");
+    ASSIGN_OR_RETURN(MemberIds present, MemberIdsOf(rows, id));
+    for (RecipientRow& member : added) {
+      member.id = RecipientRowId{record.next_row};
+      if (!present.emplace(KeyOf(member), member.id).second) {
+        outcomes.emplace_back(Fail(ErrorCode::kCollision,
+                                   std::string(member.EmailAddress()) + " is a member already"));
+        continue;
+      }
+      if (present.size() > kRecipientCountMax) {
+        return Fail(ErrorCode::kTooBig,
+                    "a list has at most " + std::to_string(kRecipientCountMax) + " members");
+      }
+      ++record.next_row;
+      ++record.member_count;
+      RETURN_IF_ERROR(rows.PutRecipient(MessageId{id.value}, member));
+      outcomes.emplace_back();
     }
-    if (members.size() >= kRecipientCountMax) {
-      return Fail(ErrorCode::kTooBig,
-                  "a list has at most " + std::to_string(kRecipientCountMax) + " members");
-    }
-    added.id = RecipientRowId{record.next_row++};
-    ++record.member_count;
-    RETURN_IF_ERROR(rows.PutRecipient(MessageId{id.value}, added));
     return rows.PutDistributionList(id, record);
-  });
+  }));
+  return outcomes;
+}
+
+Result<std::vector<Result<void>>> AddressBook::RemoveMembers(std::string_view name,
+                                                             const RecipientTable& members) {
+  ASSIGN_OR_RETURN(const RecipientTable removed, Completed(members));
+  std::vector<Result<void>> outcomes;
+  RETURN_IF_ERROR(database_->Update(
+      [&](RowWriter& rows) -> Result<void> {
+        outcomes.clear();
+        ASSIGN_OR_RETURN(const ListId id, ListOf(rows, name));
+        ASSIGN_OR_RETURN(ListRecord record, RecordOf(rows, id));
+        ASSIGN_OR_RETURN(MemberIds present, MemberIdsOf(rows, id));
+        for (const RecipientRow& member : removed) {
+          const auto found = present.find(KeyOf(member));
+          if (found == present.end()) {
+            outcomes.emplace_back(Fail(ErrorCode::kNotFound,
+                                       std::string(member.EmailAddress()) + " is not a member"));
+            continue;
+          }
+          --record.member_count;
+          RETURN_IF_ERROR(
+              rows.Erase(table::kRecipients, RecipientKey(MessageId{id.value}, found->second)));
+          present.erase(found);
+          outcomes.emplace_back();
+        }
+        return rows.PutDistributionList(id, record);
+      },
+      kv::SpaceUse::kMayUseReserve));
+  return outcomes;
+}
+
+Result<void> AddressBook::AddMember(std::string_view name, RecipientRow member) {
+  ASSIGN_OR_RETURN(const auto outcomes, AddMembers(name, {std::move(member)}));
+  return outcomes.front();
 }
 
 Result<void> AddressBook::RemoveMember(std::string_view name, const RecipientRow& member) {
-  ASSIGN_OR_RETURN(const RecipientRow wanted, Completed(member));
-  return database_->Update(
-      [&](RowWriter& rows) -> Result<void> {
-        ASSIGN_OR_RETURN(const ListId id, ListOf(rows, name));
-        ASSIGN_OR_RETURN(ListRecord record, RecordOf(rows, id));
-        ASSIGN_OR_RETURN(const RecipientTable members, rows.Recipients(MessageId{id.value}));
-        const auto found = FindMember(members, wanted);
-        if (found == members.end()) {
-          return Fail(ErrorCode::kNotFound,
-                      std::string(wanted.EmailAddress()) + " is not a member");
-        }
-        --record.member_count;
-        RETURN_IF_ERROR(
-            rows.Erase(table::kRecipients, RecipientKey(MessageId{id.value}, found->id)));
-        return rows.PutDistributionList(id, record);
-      },
-      kv::SpaceUse::kMayUseReserve);
+  ASSIGN_OR_RETURN(const auto outcomes, RemoveMembers(name, {member}));
+  return outcomes.front();
 }
 
 Result<DistributionListInfo> AddressBook::GetList(std::string_view name) const {

@@ -4,7 +4,8 @@
 // the list's name as address). SubmitMessage replaces a list by its members
 // (engine/expand_recipients.h), as they are at that moment.
 //
-// Durability  Every change is one durable transaction.
+// Durability  Every call that changes something is one durable transaction, whatever number of
+//             members it has.
 // Threads     Any number.   Processes  Any number.
 // Errors      kNotFound          no list of that name, or no such member
 //             kCollision         the name, or the member, is there already
@@ -42,9 +43,17 @@ class AddressBook {
 
   Result<EntryId> CreateList(std::string_view name);
   Result<void> DeleteList(std::string_view name);
+  // A member is told from others by address type and address, compared as search keys are.
   Result<void> AddMember(std::string_view name, RecipientRow member);
-  // By address type and address, compared as search keys are.
   Result<void> RemoveMember(std::string_view name, const RecipientRow& member);
+  // Many at the price of one: a call reads the whole list. Either all changes are made or, with an
+  // error, none. What there is nothing to do for is no error of the call, but of its member: one
+  // that is there already, or given twice, is kCollision and stays as it is; one to be removed
+  // that is not there is kNotFound. kTooBig when the list would get too long.
+  // Returns what became of each, in the order of `members`.
+  Result<std::vector<Result<void>>> AddMembers(std::string_view name, RecipientTable members);
+  Result<std::vector<Result<void>>> RemoveMembers(std::string_view name,
+                                                  const RecipientTable& members);
   Result<DistributionListInfo> GetList(std::string_view name) const;
   Result<std::vector<std::string>> GetLists() const;  // Names, in byte order.
 

@@ -199,6 +199,69 @@ TEST_F(AddressBookTest, C113_WithoutTheResendFlagEveryRowIsToBeServed) {
   for (const RecipientRow& row : Stored(id)) EXPECT_FALSE(row.delivery.responsibility);
 }
 
+TEST_F(AddressBookTest, ManyMembersAreOneTransactionAndEachIsAnswered) {
+  NewList("friends", {"b@x.test"});
+  const auto rows = [](const std::vector<std::string>& addresses) {
+    RecipientTable table;
+    for (const auto& address : addresses) table.push_back(MakeSmtpRecipient(address, kRecipientTo));
+    return table;
+  };
+  const auto members = [&] {
+    std::vector<std::string> addresses;
+    for (const RecipientRow& row : Must(Book().GetList("friends")).members) {
+      addresses.emplace_back(row.EmailAddress());
+    }
+    return addresses;
+  };
+  const std::uint64_t updates = Must(Db().Statistics()).updates;
+  const auto added =
+      Must(Book().AddMembers("friends", rows({"c@x.test", "B@X.test", "d@x.test", "C@x.test"})));
+  EXPECT_EQ(Must(Db().Statistics()).updates, updates + 1);
+  EXPECT_THAT(added, ElementsAre(IsOk(), IsError(ErrorCode::kCollision), IsOk(),
+                                 IsErrorNaming(ErrorCode::kCollision,
+                                               std::vector<std::string>{"C@x.test"})));
+  EXPECT_THAT(members(), ElementsAre("b@x.test", "c@x.test", "d@x.test"));
+
+  const auto removed =
+      Must(Book().RemoveMembers("friends", rows({"D@x.test", "e@x.test", "b@x.test", "d@x.test"})));
+  EXPECT_EQ(Must(Db().Statistics()).updates, updates + 2);
+  EXPECT_THAT(removed, ElementsAre(IsOk(), IsError(ErrorCode::kNotFound), IsOk(),
+                                   IsError(ErrorCode::kNotFound)));
+  EXPECT_THAT(members(), ElementsAre("c@x.test"));
+  EXPECT_EQ(Findings(Db()), "");
+
+  // What is added after a removal is a row of its own.
+  Must(Book().AddMembers("friends", rows({"b@x.test", "f@x.test"})));
+  EXPECT_THAT(members(), ElementsAre("c@x.test", "b@x.test", "f@x.test"));
+  EXPECT_THAT(Must(Book().AddMembers("friends", {})), IsEmpty());
+  EXPECT_THAT(Book().AddMembers("others", {}), IsError(ErrorCode::kNotFound));
+  EXPECT_THAT(Book().RemoveMembers("others", {}), IsError(ErrorCode::kNotFound));
+}
+
+TEST_F(AddressBookTest, OfManyMembersAllAreAddedOrNone) {
+  NewList("friends", {"r0@x.test"});
+  RecipientTable most;
+  for (std::uint32_t i = 0; i <= kRecipientCountMax; ++i) {
+    most.push_back(MakeSmtpRecipient("r" + std::to_string(i) + "@x.test", kRecipientTo));
+  }
+  EXPECT_THAT(Book().AddMembers("friends", most), IsError(ErrorCode::kTooBig));
+  EXPECT_THAT(Must(Book().GetList("friends")).members, SizeIs(1));
+  most.back() = RecipientRow{};
+  EXPECT_THAT(Book().AddMembers("friends", most), IsError(ErrorCode::kInvalidParameter));
+  EXPECT_THAT(Book().RemoveMembers("friends", most), IsError(ErrorCode::kInvalidParameter));
+  EXPECT_THAT(Must(Book().GetList("friends")).members, SizeIs(1));
+
+  // As many as there may be: who is there already does not count.
+  most.pop_back();
+  Must(Book().AddMembers("friends", most));
+  EXPECT_THAT(Must(Book().GetList("friends")).members, SizeIs(kRecipientCountMax));
+  EXPECT_THAT(Book().AddMember("friends", MakeSmtpRecipient("one@more.test", kRecipientTo)),
+              IsError(ErrorCode::kTooBig));
+  EXPECT_THAT(Book().AddMember("friends", most.back()), IsError(ErrorCode::kCollision));
+  Must(Book().RemoveMembers("friends", most));
+  EXPECT_THAT(Must(Book().GetList("friends")).members, IsEmpty());
+}
+
 TEST_F(AddressBookTest, ListsAreKeptAndRefuseWhatTheyCannotBe) {
   NewList("friends", {"b@x.test"});
   EXPECT_THAT(Book().CreateList("friends"), IsError(ErrorCode::kCollision));

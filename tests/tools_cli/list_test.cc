@@ -9,6 +9,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::SizeIs;
 using testing::UnorderedElementsAre;
 
 class ListTest : public CliTest {
@@ -117,6 +118,25 @@ TEST_F(ListTest, EveryMemberIsAnsweredAndTheFirstFailureIsTheExitCode) {
   EXPECT_EQ(answers[2]["error"], "MAPI_E_INVALID_PARAMETER");
   EXPECT_EQ(answers[3]["ok"], true);
   EXPECT_THAT(Members("friends"), ElementsAre("SMTP:b@x.test", "SMTP:c@x.test", "SMTP:d@x.test"));
+}
+
+TEST_F(ListTest, OneCommandAddsAllThatCanBeOrNoneWhenTheListGetsTooLong) {
+  Make("friends", {"b@x.test"});
+  const Ended run = List({"add", "friends", "b@x.test, c@x.test", "d@x.test", "D@X.test"});
+  EXPECT_EQ(run.exit_code, 73);
+  EXPECT_EQ(run.out, "d@x.test  is in friends\n");
+  EXPECT_THAT(run.err, HasSubstr("add friends b@x.test, c@x.test: MAPI_E_COLLISION: b@x.test is"));
+  EXPECT_THAT(run.err, HasSubstr("add friends D@X.test: MAPI_E_COLLISION"));
+  EXPECT_THAT(Members("friends"), ElementsAre("SMTP:b@x.test", "SMTP:c@x.test", "SMTP:d@x.test"));
+
+  std::vector<std::string> too_many{"add", "friends"};
+  for (int i = 0; i < 10'000; ++i) too_many.push_back("r" + std::to_string(i) + "@x.test");
+  const Ended refused = List(too_many);
+  EXPECT_EQ(refused.exit_code, 65);
+  EXPECT_EQ(refused.out, "");
+  EXPECT_THAT(refused.err, HasSubstr("add friends r9999@x.test: MAPI_E_TOO_BIG: a list has at "
+                                     "most 10000 members; nothing was added"));
+  EXPECT_THAT(Members("friends"), SizeIs(3));
 }
 
 TEST_F(ListTest, RefusesWhatCannotBe) {

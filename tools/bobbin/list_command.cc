@@ -1,9 +1,10 @@
 // bobbin list create, delete, add, remove, show: the personal distribution lists of a database.
 //
 // Every member is answered, whatever became of those before it; the exit code is that of the first
-// failure.
+// failure. All that one command adds or removes is one transaction.
 #include <fmt/core.h>
 
+#include <iterator>
 #include <memory>
 
 #include "spooler/internet_message.h"
@@ -23,6 +24,18 @@ struct ListStep {
   std::string done;    // What there is afterwards.
 };
 
+std::string_view WhatToDoAboutLists(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kNotFound:
+    case ErrorCode::kCollision:
+      return kWhichLists;
+    case ErrorCode::kTooBig:
+      return "nothing was added";
+    default:
+      return WhatToDo(code);
+  }
+}
+
 ExitCode Answer(Output& output, const ListStep& step, const Result<void>& result) {
   if (output.Format() == OutputFormat::kJson) {
     Json answer{{"list", step.list}, {"command", step.command}};
@@ -40,10 +53,7 @@ ExitCode Answer(Output& output, const ListStep& step, const Result<void>& result
   const std::string why = std::string(ErrorName(error.code)) + ": " + error.detail;
   std::string what = "list " + step.command + " " + step.list;
   if (!step.member.empty()) what += " " + step.member;
-  return Complain(ExitCodeOf(error.code), what, why,
-                  error.code == ErrorCode::kNotFound || error.code == ErrorCode::kCollision
-                      ? kWhichLists
-                      : WhatToDo(error.code));
+  return Complain(ExitCodeOf(error.code), what, why, WhatToDoAboutLists(error.code));
 }
 
 // Addresses as `submit` takes them, with their names, or one list.
@@ -54,18 +64,47 @@ Result<RecipientTable> ParseMembers(const std::string& text) {
   return ParseMailboxes(text);
 }
 
-Result<void> AddMembers(AddressBook& book, const std::string& list, const std::string& text) {
+// One argument, and where its members are among those of all arguments.
+struct MemberArgument {
+  std::string text;
+  Result<void> outcome;
+  std::size_t first = 0;
+  std::size_t count = 0;
+};
+
+Result<RecipientTable> ReadMembers(const AddressBook& book, bool add, const std::string& text) {
   // A list that is not there would be found out by the first who submits to this one.
-  if (const auto inner = ListNameOf(text)) RETURN_IF_ERROR(book.GetList(*inner));
-  ASSIGN_OR_RETURN(RecipientTable rows, ParseMembers(text));
-  for (RecipientRow& row : rows) RETURN_IF_ERROR(book.AddMember(list, std::move(row)));
-  return {};
+  const auto inner = add ? ListNameOf(text) : std::nullopt;
+  if (inner) RETURN_IF_ERROR(book.GetList(*inner));
+  return ParseMembers(text);
 }
 
-Result<void> RemoveMembers(AddressBook& book, const std::string& list, const std::string& text) {
-  ASSIGN_OR_RETURN(const RecipientTable rows, ParseMembers(text));
-  for (const RecipientRow& row : rows) RETURN_IF_ERROR(book.RemoveMember(list, row));
-  return {};
+// Adds or removes all that can be read, and says of each argument what became of it.
+std::vector<MemberArgument> ChangeMembers(AddressBook& book, bool add, const std::string& list,
+                                          const std::vector<std::string>& texts) {
+  std::vector<MemberArgument> arguments;
+  RecipientTable members;
+  for (const std::string& text : texts) {
+    MemberArgument& argument = arguments.emplace_back();
+    argument.text = text;
+    argument.first = members.size();
+    Result<RecipientTable> read = ReadMembers(book, add, text);
+    if (!read) {
+      argument.outcome = tl::unexpected<Error>(read.error());
+      continue;
+    }
+    argument.count = read->size();
+    std::move(read->begin(), read->end(), std::back_inserter(members));
+  }
+  const Result<std::vector<Result<void>>> outcomes =
+      add ? book.AddMembers(list, std::move(members)) : book.RemoveMembers(list, members);
+  for (MemberArgument& argument : arguments) {
+    for (std::size_t i = argument.first; i < argument.first + argument.count; ++i) {
+      if (!argument.outcome) break;
+      argument.outcome = outcomes ? (*outcomes)[i] : tl::unexpected<Error>(outcomes.error());
+    }
+  }
+  return arguments;
 }
 
 ExitCode RunListItself(const CommandLine& line, bool create, const std::string& list) {
@@ -93,13 +132,11 @@ ExitCode RunListMembers(const CommandLine& line, bool add, const std::string& li
   AddressBook book = database.GetAddressBook();
   Output output(line.Format());
   ExitCode first_failure = ExitCode::kOk;
-  for (const std::string& member : members) {
-    const Result<void> result =
-        add ? AddMembers(book, list, member) : RemoveMembers(book, list, member);
-    const ExitCode code =
-        Answer(output,
-               {add ? "add" : "remove", list, member, (add ? "is in " : "is no longer in ") + list},
-               result);
+  for (const MemberArgument& argument : ChangeMembers(book, add, list, members)) {
+    const ExitCode code = Answer(
+        output,
+        {add ? "add" : "remove", list, argument.text, (add ? "is in " : "is no longer in ") + list},
+        argument.outcome);
     if (first_failure == ExitCode::kOk) first_failure = code;
   }
   const ExitCode written = output.Finish();
