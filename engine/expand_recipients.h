@@ -4,7 +4,8 @@
 //      lists too; members inherit the list's recipient type and the reports asked for. A list
 //      inside itself counts once.
 //   2. Display names a user has changed go back to PR_ORIGINAL_DISPLAY_NAME; one-off recipients are
-//      completed (display name, address type in upper case, search key).
+//      completed (display name, address type in upper case, search key, entry identifier); what
+//      a row has of these stays.
 //   3. Duplicates by search key go; To before Cc before Bcc, the first row stays. Resend rows
 //      (MAPI_P1) are no duplicates of others.
 //

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "engine/ascii.h"
+#include "engine/one_off_entry_id.h"
 
 namespace bobbin {
 namespace {
@@ -26,6 +27,17 @@ bool IsLetter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 
 bool IsResendRow(const RecipientRow& row) { return (row.Type() & kRecipientP1) != 0; }
 
+// What has an entry identifier is left alone: it may be of an address book that is not ours. A
+// list is of ours.
+void GiveEntryId(RecipientRow& row) {
+  if (!row.properties.BytesOr(pr::kEntryId, {}).empty()) return;
+  if (row.AddressType().empty() || row.AddressType() == kPersonalListAddressType) return;
+  std::optional<std::string> entry_id =
+      MakeOneOffEntryId({std::string(row.DisplayName()), std::string(row.AddressType()),
+                         std::string(row.EmailAddress())});
+  if (entry_id) row.properties.Set(Property::Bytes(pr::kEntryId, *std::move(entry_id)));
+}
+
 void CompleteOneOff(RecipientRow& row) {
   if (const Property* original = row.properties.Find(pr::kOriginalDisplayName)) {
     row.properties.Set(Property::Bytes(pr::kDisplayName, original->bytes));
@@ -39,6 +51,7 @@ void CompleteOneOff(RecipientRow& row) {
   if (row.DisplayName().empty()) {
     row.properties.Set(Property::Bytes(pr::kDisplayName, std::string(row.EmailAddress())));
   }
+  GiveEntryId(row);
 }
 
 using State = SubmissionState;

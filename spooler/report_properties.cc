@@ -5,7 +5,7 @@
 
 #include "engine/ascii.h"
 #include "spooler/internet_message.h"
-#include "spooler/one_off_entry_id.h"
+#include "engine/one_off_entry_id.h"
 #include "spooler/reply_text.h"
 
 namespace bobbin {

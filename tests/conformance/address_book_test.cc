@@ -1,6 +1,7 @@
 // Statements C33 to C35, C112 and C113: what SubmitMessage makes of the recipient table.
 #include "engine/address_book.h"
 
+#include "engine/one_off_entry_id.h"
 #include "tests/conformance/conformance.h"
 #include "tests/support/scripted_spooler.h"
 
@@ -134,6 +135,40 @@ TEST_F(AddressBookTest, C034_MembersComeWithTheNamesTheListHas) {
   EXPECT_EQ(Stored(id)[0].DisplayName(), "Bob Builder");
   EXPECT_EQ(Stored(id)[1].DisplayName(), "Cee");
   EXPECT_EQ(StoredProps(Db(), id).BytesOr(pr::kDisplayCc, {}), "Bob Builder; Cee");
+}
+
+TEST_F(AddressBookTest, C034_OneOffsGetAnEntryIdentifierAndOthersKeepTheirs) {
+  const auto entry_id = [](const RecipientRow& row) {
+    return std::string(row.properties.BytesOr(pr::kEntryId, {}));
+  };
+  RecipientRow renamed = MakeSmtpRecipient("b@x.test", kRecipientTo, "My Friend");
+  renamed.properties.Set(Property::Bytes(pr::kOriginalDisplayName, "Bob Builder"));
+  RecipientRow known = MakeSmtpRecipient("c@x.test", kRecipientTo);
+  known.properties.Set(Property::Bytes(pr::kEntryId, "of an address book"));
+  RecipientRow emptied = MakeSmtpRecipient("d@x.test", kRecipientTo, "D\u00e9");
+  emptied.properties.Set(Property::Bytes(pr::kEntryId, ""));
+  RecipientRow fax;
+  fax.properties = {Property::Number(pr::kRecipientType, kRecipientTo),
+                    Property::Bytes(pr::kAddressType, "fax"),
+                    Property::Bytes(pr::kEmailAddress, "+1 555")};
+  RecipientRow unresolved;
+  unresolved.properties = {Property::Number(pr::kRecipientType, kRecipientTo),
+                           Property::Bytes(pr::kDisplayName, "nobody knows whom")};
+  NewList("inner", {"e@x.test"});
+  NewList("list", {"B@x.test"}, {"inner"});
+  EXPECT_EQ(entry_id(Must(Book().GetList("list")).members[1]), "") << "a list is no one-off";
+
+  Message draft =
+      DraftTo({renamed, known, emptied, fax, unresolved, MakeListRecipient("list", kRecipientTo)});
+  EXPECT_EQ(entry_id(Must(draft.GetRecipientTable())[0]), "") << "not before it is submitted";
+  const RecipientTable rows = Stored(Submit(std::move(draft)));
+  ASSERT_THAT(rows, SizeIs(6)) << "the same address is one recipient, whatever its identifiers";
+  EXPECT_EQ(entry_id(rows[0]), MakeOneOffEntryId({"Bob Builder", "SMTP", "b@x.test"}));
+  EXPECT_EQ(entry_id(rows[1]), "of an address book");
+  EXPECT_EQ(entry_id(rows[2]), MakeOneOffEntryId({"D\u00e9", "SMTP", "d@x.test"}));
+  EXPECT_EQ(entry_id(rows[3]), MakeOneOffEntryId({"+1 555", "FAX", "+1 555"}));
+  EXPECT_EQ(entry_id(rows[4]), "");
+  EXPECT_EQ(entry_id(rows[5]), MakeOneOffEntryId({"e@x.test", "SMTP", "e@x.test"}));
 }
 
 // C35: Two rows with equal search key become one before any transport sees the message.
