@@ -259,6 +259,20 @@ TEST_F(ImportTest, SaysWhatItMadeAndGoesOnAfterABadFile) {
   EXPECT_EQ(store.GetFolder(store.Folders().inbox)->content_count, 0U);
 }
 
+// In a database without stores as in any other; and no store is made for it.
+TEST_F(ImportTest, SaysFirstThatAFileIsNotThere) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"import", "nowhere.msg"},
+        std::vector<std::string>{"import", "--store", "a", "nowhere.msg"}}) {
+    const Ended run = Bobbin(arguments);
+    EXPECT_EQ(run.exit_code, 66);
+    EXPECT_THAT(run.err, HasSubstr("import nowhere.msg: No such file"));
+    EXPECT_EQ(run.err.find("store"), std::string::npos) << run.err;
+  }
+  const Database database = Database::Open(database_).value();
+  EXPECT_TRUE(database.ListMessageStores().value().empty());
+}
+
 TEST_F(ImportTest, NeedsToKnowWhereTo) {
   WriteMsg(directory_ / "every.msg", EveryMessage(), EveryName());
   EXPECT_EQ(Bobbin({"import", "every.msg"}).exit_code, 64) << "there is no store";

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <memory>
+#include <optional>
 
 #include "tools/bobbin/command_line.h"
 #include "tools/bobbin/msg_import.h"
@@ -49,10 +50,9 @@ ExitCode ComplainAboutFile(const std::string& what, const Error& error) {
 
 class Importer {
  public:
-  Importer(const CommandLine& line, const Database& database, MessageStore store, FolderId folder)
+  Importer(const CommandLine& line, Database& database, const ImportRequest& request)
       : database_(database),
-        store_(std::move(store)),
-        folder_(folder),
+        request_(request),
         output_(line.Format()),
         table_(output_,
                {{"ID"}, {"RECIPIENTS", true}, {"ATTACHMENTS", true}, {"FILE"}, {"SUBJECT"}}) {}
@@ -61,8 +61,13 @@ class Importer {
     const std::string what = "import " + path;
     Result<MsgFile> file = ReadMsgFile(path);
     if (!file) return ComplainAboutFile(what, file.error());
+    if (!store_) {
+      const ExitCode opened = OpenTarget();
+      has_no_target_ = opened != ExitCode::kOk;
+      if (has_no_target_) return opened;
+    }
     const std::string subject = SubjectOf(file->message);
-    const Result<EntryId> id = ImportMsg(database_, store_, folder_, *file);
+    const Result<EntryId> id = ImportMsg(database_, *store_, folder_, *file);
     if (!id && (id.error().code == ErrorCode::kCorruptData)) {
       return ComplainAboutFile(what, id.error());
     }
@@ -71,12 +76,24 @@ class Importer {
     return ExitCode::kOk;
   }
 
+  // Nothing can be imported from any file.
+  bool HasNoTarget() const { return has_no_target_; }
+
   ExitCode Finish() {
     table_.Flush();
     return output_.Finish();
   }
 
  private:
+  // Not before a file has been read: whoever mistypes its name is told that, and no store is made.
+  ExitCode OpenTarget() {
+    ASSIGN_OR_COMPLAIN(MessageStore store, "open the message store",
+                       OpenStore(database_, request_.store));
+    ASSIGN_OR_COMPLAIN(folder_, "open the folder", FindFolder(store, request_.folder));
+    store_.emplace(std::move(store));
+    return ExitCode::kOk;
+  }
+
   static std::string SubjectOf(const MsgMessage& message) {
     for (const MsgProperty& property : message.properties) {
       if (property.value.tag == pr::kSubject) return property.value.bytes;
@@ -95,7 +112,7 @@ class Importer {
         output_.PrintJson({{"file", path},
                            {"queue_id", queue_id},
                            {"entry_id", id.ToHex()},
-                           {"store", store_.Name()},
+                           {"store", store_->Name()},
                            {"recipient_count", message.recipients.size()},
                            {"attachment_count", message.attachments.size()},
                            {"subject", subject}});
@@ -110,23 +127,23 @@ class Importer {
     }
   }
 
-  const Database& database_;
-  MessageStore store_;
+  Database& database_;
+  const ImportRequest& request_;
+  std::optional<MessageStore> store_;
   FolderId folder_;
+  bool has_no_target_ = false;
   Output output_;
   Table table_;
 };
 
 ExitCode RunImport(const CommandLine& line, const ImportRequest& request) {
   ASSIGN_OR_COMPLAIN(Database database, "open the database", OpenDatabase(line));
-  ASSIGN_OR_COMPLAIN(MessageStore store, "open the message store",
-                     OpenStore(database, request.store));
-  ASSIGN_OR_COMPLAIN(const FolderId folder, "open the folder", FindFolder(store, request.folder));
-  Importer importer(line, database, std::move(store), folder);
+  Importer importer(line, database, request);
   ExitCode first_failure = ExitCode::kOk;
   for (const std::string& path : request.files) {
     const ExitCode code = importer.ImportFile(path);
     if (first_failure == ExitCode::kOk) first_failure = code;
+    if (importer.HasNoTarget()) break;
   }
   const ExitCode printed = importer.Finish();
   return first_failure == ExitCode::kOk ? printed : first_failure;
