@@ -2,6 +2,8 @@
 //
 //   submit_example DIRECTORY      a new database is made there
 //
+// The row of the queue that changes is the one the spooler locks.
+//
 // The spooler and its transport run in this program here; with `bobbind` they run in the daemon,
 // and a client ends after SubmitMessage.
 #include <cstdio>
@@ -22,6 +24,7 @@ static Result<void> Run(const char* directory) {
   std::latch rows_deleted(2);
   const QueueAdvise watch = database.GetOutgoingQueue().Advise([&](const QueueEvent& event) {
     if (event.kind == QueueEventKind::kRowAdded) std::puts("queue: a row was added");
+    if (event.kind == QueueEventKind::kRowModified) std::puts("queue: a row was changed");
     if (event.kind != QueueEventKind::kRowDeleted) return;
     std::puts("queue: a row was deleted");
     rows_deleted.count_down();
