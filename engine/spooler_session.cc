@@ -401,8 +401,7 @@ Result<FinishResult> SpoolerSession::CommitAttempt(const EntryId& id, const Atte
       },
       kv::SpaceUse::kMayUseReserve));
   const bool is_queued = result == FinishResult::kStillQueued;
-  if (is_queued && attempt.keep_locked) return result;
-  database_->shared.locks->Unlock(message, session_);
+  if (!is_queued || !attempt.keep_locked) database_->shared.locks->Unlock(message, session_);
   // Not before the lock is gone: whoever is told looks at the row, and sees it unlocked.
   if (is_queued) Tell(*database_, seen);
   return result;

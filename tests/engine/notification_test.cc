@@ -60,6 +60,27 @@ class NotificationTest : public testing::Test {
 
 // --- Order, restriction, rows ---
 
+// A commit in the middle of an attempt changes the row, although its lock neither comes nor goes.
+TEST_F(NotificationTest, AnAttemptThatKeepsItsLockIsTold) {
+  const EntryId id = SubmitNew(Store());
+  SpoolerSession session = Must(Db().OpenSpoolerSession());
+  Message message = Must(session.OpenMessage(id));
+  Must(session.SetLockState(message, LockState::kLocked));
+  RecordedEvents<QueueEvent> events;
+  const QueueAdvise advise = Db().GetOutgoingQueue().Advise(events.Sink());
+  Attempt attempt;
+  attempt.next_due = database_.Clock().Now() + std::chrono::hours(1);
+  attempt.keep_locked = true;
+  ASSERT_EQ(Must(session.CommitAttempt(id, attempt)), FinishResult::kStillQueued);
+  const std::vector<QueueEvent> told = Told(events);
+  ASSERT_THAT(told, SizeIs(1));
+  EXPECT_EQ(told[0].kind, QueueEventKind::kRowModified);
+  ASSERT_TRUE(told[0].row);
+  EXPECT_EQ(told[0].row->message, IdOf(id));
+  EXPECT_EQ(told[0].row->due, attempt.next_due);
+  EXPECT_NE(told[0].row->submit_flags & kSubmitFlagLocked, 0U);
+}
+
 const ChildProgram kSubmitter("submit-some", [](const ChildProgram::Arguments& arguments) {
   Database database = Must(Database::Open(arguments.at(0)));
   MessageStore store = Must(database.OpenMessageStore(TemporaryDatabase::kStoreName));
