@@ -18,6 +18,8 @@ constexpr int kOvertakeMax = 256;
 constexpr std::chrono::milliseconds kWaitMax{60'000};
 constexpr std::uint32_t kInboundReference = 1;  // Preset, as opposed to 0 outbound (A21).
 constexpr std::uint32_t kFlushPage = 1'000;
+constexpr std::uint32_t kFlushFlags =
+    kFlushUpload | kFlushDownload | kFlushForce | kFlushNoUi | kFlushAsyncOk;
 
 }  // namespace
 
@@ -79,7 +81,10 @@ class Spooler::Work {
     return step;
   }
 
-  StepResult FlushQueues(std::uint32_t flags, Time now) {
+  Result<StepResult> FlushQueues(std::uint32_t flags, Time now) {
+    if ((flags & ~kFlushFlags) != 0) {
+      return bobbin::Fail(ErrorCode::kUnknownFlags, "FlushQueues: unknown flags");
+    }
     const auto bits = ((flags & kFlushUpload) != 0 ? kStatusOutboundFlush : 0) |
                       ((flags & kFlushDownload) != 0 ? kStatusInboundFlush : 0);
     for (const auto& transport : transports_) {
@@ -479,7 +484,7 @@ Spooler::Spooler(Database database, SpoolerSession& session, SpoolerShared& shar
 Spooler::~Spooler() = default;
 
 StepResult Spooler::RunOnce(Time now) { return work_->RunOnce(now); }
-StepResult Spooler::FlushQueues(std::uint32_t flags, Time now) {
+Result<StepResult> Spooler::FlushQueues(std::uint32_t flags, Time now) {
   return work_->FlushQueues(flags, now);
 }
 Result<void> Spooler::ValidateState() { return work_->ValidateState(); }

@@ -87,8 +87,10 @@ class Spooler {
 
   // MAPI: IXPLogon::FlushQueues with kFlushUpload, kFlushDownload. Ends the waiting of transports
   // and messages, then sends and fetches until nothing is left or the transports clear their
-  // flush bits. Returns as RunOnce does.
-  StepResult FlushQueues(std::uint32_t flags, Time now);
+  // flush bits. Returns as RunOnce does. kFlushForce, kFlushNoUi and kFlushAsyncOk are the
+  // transports' to obey.
+  //   kUnknownFlags  nothing is done, no transport is told
+  Result<StepResult> FlushQueues(std::uint32_t flags, Time now);
   // MAPI: IXPLogon::ValidateState of every transport.
   //   kBusy  one of them is in a critical section; the others were asked
   Result<void> ValidateState();

@@ -90,8 +90,12 @@ struct NotificationData {
 inline constexpr std::uint32_t kLogonIdle = 0x10000;
 inline constexpr std::uint32_t kLogonPoll = 0x20000;
 
+// FlushQueues, joined by |. The spooler itself acts on the first two.
 inline constexpr std::uint32_t kFlushUpload = 0x2;
 inline constexpr std::uint32_t kFlushDownload = 0x4;
+inline constexpr std::uint32_t kFlushForce = 0x8;
+inline constexpr std::uint32_t kFlushNoUi = 0x10;
+inline constexpr std::uint32_t kFlushAsyncOk = 0x20;
 
 class TransportProvider {
  public:

@@ -34,11 +34,6 @@ std::size_t IndexOf(const std::vector<std::string>& calls, const std::string& ca
   return static_cast<std::size_t>(std::find(calls.begin(), calls.end(), call) - calls.begin());
 }
 
-// "TransportNotify 2" and the others, as the scripts log them.
-std::string Notice(TransportNotification which) {
-  return "TransportNotify " + std::to_string(static_cast<std::uint32_t>(which));
-}
-
 RecipientRow Typed(const std::string& address, const std::string& type) {
   RecipientRow row = MakeSmtpRecipient(address, kRecipientTo);
   row.properties.Set(Property::Bytes(pr::kAddressType, type));
@@ -554,7 +549,7 @@ TEST_F(Conformance, C081_NothingIsCalledAfterACriticalError) {
   spooler.RunUntilIdle(Clock().Now());
   Clock().Advance(std::chrono::hours(1));
   spooler.RunUntilIdle(Clock().Now());
-  spooler->FlushQueues(kFlushUpload | kFlushDownload, Clock().Now());
+  Must(spooler->FlushQueues(kFlushUpload | kFlushDownload, Clock().Now()));
   Must(spooler->ValidateState());
   spooler->Cancel();
   spooler.LogOff();
@@ -635,37 +630,6 @@ TEST_F(Conformance, ATransportMayNotSayEverything) {
               IsError(ErrorCode::kInvalidParameter));
   spooler.RunUntilIdle(Clock().Now());
   EXPECT_FALSE(IsQueued(id)) << "nothing of it was taken";
-}
-
-// FlushQueues: messages and transports that wait are due now, but not those with a deferred send
-// time; inbound, StartMessage goes on until the transport clears its flush bit.
-TEST_F(Conformance, FlushingEndsTheWaitingAndFetches) {
-  TransportScript script;
-  script.outcome = [](const OutboundRecipient&) { return OutcomeKind::kRetryLater; };
-  script.on_flush = [&](std::uint32_t) {
-    script.support->ModifyStatusRow(kStatusInboundFlush | kStatusOutboundFlush);
-  };
-  SpoolerOptions options = ScriptedSpooler::Options();
-  options.inbound_store = Store().Id();
-  ScriptedSpooler spooler(Db(), script, options);
-  const EntryId waiting = SubmitNew(Store());
-  Message later = NewDraft(Store());
-  ASSERT_TRUE(SetProp(later, Property::Number(pr::kDeferredSendTime,
-                                              ToFileTime(Clock().Now() + std::chrono::hours(9)))));
-  const EntryId scheduled = Must(later.Id());
-  Must(later.SubmitMessage());
-  spooler.RunUntilIdle(Clock().Now());
-  ASSERT_TRUE(IsQueued(waiting));
-  script.outcome = [](const OutboundRecipient&) { return OutcomeKind::kDelivered; };
-  script.inbox = {"one", "two", "three"};
-  EXPECT_FALSE(spooler->FlushQueues(kFlushUpload | kFlushDownload, Clock().Now()).worked);
-  EXPECT_FALSE(IsQueued(waiting));
-  EXPECT_TRUE(IsQueued(scheduled));
-  EXPECT_THAT(script.inbox, IsEmpty());
-  EXPECT_EQ(script.Count(Notice(TransportNotification::kBeginOutboundFlush)), 1U);
-  EXPECT_EQ(script.Count(Notice(TransportNotification::kEndOutboundFlush)), 1U);
-  EXPECT_EQ(script.Count(Notice(TransportNotification::kBeginInboundFlush)), 1U);
-  EXPECT_EQ(script.Count(Notice(TransportNotification::kEndInboundFlush)), 1U);
 }
 
 // C87: One transport's view never causes another transport's rows to be stored as TRUE. The view

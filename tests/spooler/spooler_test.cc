@@ -470,7 +470,7 @@ TEST_F(SpoolerTest, AFlushDoesNotDecideForTheOperator) {
   Submit({"b@x.test"});
   script_.steps = {Outcomes({InDoubt()})};
   EXPECT_TRUE(RunOnce().worked);
-  spooler_->FlushQueues(kFlushUpload, clock_.Now());
+  EXPECT_TRUE(spooler_->FlushQueues(kFlushUpload, clock_.Now()));
   EXPECT_THAT(script_.offered, SizeIs(1));
   clock_.Advance(1h);
   EXPECT_TRUE(RunOnce().worked);

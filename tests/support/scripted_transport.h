@@ -18,6 +18,11 @@
 
 namespace bobbin {
 
+// "TransportNotify 2" and the others, as the scripts log them.
+inline std::string Notice(TransportNotification which) {
+  return "TransportNotify " + std::to_string(static_cast<std::uint32_t>(which));
+}
+
 struct TransportScript {
   struct Offer {
     MessageId message;
@@ -109,7 +114,7 @@ class ScriptedTransport final : public TransportProvider {
     return end;
   }
   void TransportNotify(TransportNotification notification, const NotificationData& data) override {
-    script_.Log("TransportNotify " + std::to_string(static_cast<std::uint32_t>(notification)));
+    script_.Log(Notice(notification));
     {
       const std::lock_guard lock(script_.log->mutex);
       script_.notices.emplace_back(notification, data);
