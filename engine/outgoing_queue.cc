@@ -231,8 +231,13 @@ Result<void> OutgoingQueue::Change(MessageId message, DueLane lane, bool now) {
         const bool is_locked = holder && holder->IsLock();
         for (RecipientRow& row : recipients) {
           if (row.delivery.responsibility || row.delivery.next_attempt == Time{}) continue;
-          // Its attempt is under way: nobody can have decided yet on what comes of it.
-          if (is_locked && row.delivery.state == RecipientState::kInDoubt) continue;
+          // Its attempt is under way, since MarkInDoubt has set both and nothing ended it: nobody
+          // can have decided yet on what comes of it. One that is locked for another reason - to be
+          // held, or for another recipient - can be decided on.
+          if (is_locked && row.delivery.state == RecipientState::kInDoubt &&
+              row.delivery.next_attempt == row.delivery.last_attempt) {
+            continue;
+          }
           // Who is in doubt was held for a decision, and this is it (InDoubtPolicy::kHold).
           const bool decided =
               lane == DueLane::kScheduled && row.delivery.state == RecipientState::kInDoubt;

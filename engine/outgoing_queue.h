@@ -103,13 +103,13 @@ class OutgoingQueue {
   // Operators' steps. They do not stop an attempt that is under way.
   Result<void> Hold(MessageId message);
   // A row that is not held stays where it is. Recipients in doubt are to be sent to again: their
-  // next attempt becomes epoch, unless the message is locked: an attempt is under way then.
+  // next attempt becomes epoch, unless the attempt that left them in doubt is under way still.
   Result<void> Release(MessageId message);
   Result<void> Retry(MessageId message);  // Due now, whatever the schedule says; ends a hold.
 
   // MAPI: IMAPITable::Advise(fnevTableModified). Tells of the rows of this queue, those of other
   // stores excepted, whatever process changes them: added on submit, deleted on abort and
-  // completion, modified by locks, unlocks, second submits and operators.
+  // completion, modified by locks, unlocks, attempts, second submits and operators.
   QueueAdvise Advise(QueueSink sink) const;
 
  private:

@@ -49,6 +49,11 @@ struct RecipientDelivery {
   Reply last_reply;
   std::string remote_host;  // "mx1.example.com[192.0.2.1]:25", a path, a program.
   Time delay_reported{};    // When the sender was told that it takes long. Epoch = never.
+
+  // In doubt, and no operator has said that it is to be sent again (OutgoingQueue::Release).
+  bool AwaitsDecision() const {
+    return !responsibility && state == RecipientState::kInDoubt && next_attempt != Time{};
+  }
 };
 
 struct RecipientRow {

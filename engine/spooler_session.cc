@@ -245,6 +245,25 @@ Result<void> SpoolerSession::HoldDamaged(const DueMessage& due) {
       kv::SpaceUse::kMayUseReserve);
 }
 
+Result<bool> SpoolerSession::HoldInDoubt(const DueMessage& due, Time now) {
+  bool held = false;
+  RETURN_IF_ERROR(database_->Update(
+      [&](RowWriter& rows) -> Result<void> {
+        ASSIGN_OR_RETURN(const MessageRecord record, QueuedMessage(rows, due.message));
+        RETURN_IF_ERROR(CheckLockedBy(*database_, due.message, session_));
+        // As they are now: a release may have been committed since LockDue looked.
+        ASSIGN_OR_RETURN(const RecipientTable recipients, rows.Recipients(due.message));
+        held = std::any_of(recipients.begin(), recipients.end(), [&](const RecipientRow& row) {
+          return row.delivery.AwaitsDecision() && row.delivery.next_attempt <= now;
+        });
+        if (!held) return {};
+        rows.Note(See(rows, due.message, record).change);
+        return Reschedule(rows, record, due.due, DueLane::kHeld);
+      },
+      kv::SpaceUse::kMayUseReserve));
+  return held;
+}
+
 Result<FinishResult> SpoolerSession::FinishMessage(const EntryId& id, std::uint32_t flags,
                                                    const SentMailOrder& order) {
   if (flags != 0) return Fail(ErrorCode::kUnknownFlags, "FinishMessage takes no flags");

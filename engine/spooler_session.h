@@ -152,6 +152,12 @@ class SpoolerSession {
   // operator; nothing is deleted.
   Result<void> HoldDamaged(const DueMessage& due);
 
+  // Holds what LockDue gave for the operator's decision (OutgoingQueue::Release), when a row that
+  // is due at `now` is in doubt and nobody has decided. False: somebody has, in time; nothing
+  // changed.
+  //   kNoAccess, kNotInQueue as FinishMessage
+  Result<bool> HoldInDoubt(const DueMessage& due, Time now);
+
   // Frees the lock without touching the message.
   void Unlock(const EntryId& id) const;
 

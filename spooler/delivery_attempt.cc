@@ -211,8 +211,7 @@ Time DeliveryAttempt::BlockedUntil() const {
 bool DeliveryAttempt::NeedsOperator() const {
   return context_.options.in_doubt == InDoubtPolicy::kHold &&
          std::any_of(recipients_.begin(), recipients_.end(), [&](const Recipient& recipient) {
-           return IsDue(recipient) && recipient.row.delivery.state == RecipientState::kInDoubt &&
-                  recipient.row.delivery.next_attempt != Time{};
+           return IsDue(recipient) && recipient.row.delivery.AwaitsDecision();
          });
 }
 

@@ -290,11 +290,13 @@ class Spooler::Work {
   }
 
   StepResult HoldInDoubt(const DueMessage& due, Time now) {
-    const Result<void> held = session_.GetOutgoingQueue().Hold(due.message);
+    const Result<bool> held = session_.HoldInDoubt(due, now);
     session_.Unlock(due.entry_id);
     if (!held) return Failed(held.error(), now);
-    Tell(SpoolerEventKind::kMessageDeferred, due.message,
-         "held: an earlier attempt is in doubt; release it to send again, or abort it");
+    if (*held) {
+      Tell(SpoolerEventKind::kMessageDeferred, due.message,
+           "held: an earlier attempt is in doubt; release it to send again, or abort it");
+    }
     StepResult step;
     step.worked = true;
     return step;

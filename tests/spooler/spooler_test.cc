@@ -465,6 +465,37 @@ TEST_F(SpoolerTest, AReleaseDuringTheAttemptDecidesNothing) {
   EXPECT_EQ(Queue().at(0).lane, DueLane::kHeld);
 }
 
+// A release that comes while the worker makes up its mind to hold - before it has locked the
+// message, or after - is not overwritten by the hold.
+TEST_F(SpoolerTest, AReleaseBeforeTheHoldIsKept) {
+  options_.in_doubt = InDoubtPolicy::kHold;
+  for (const bool is_locked_first : {true, false}) {
+    SCOPED_TRACE(is_locked_first);
+    Submit({"b@x.test"});
+    script_.steps = {Outcomes({InDoubt()})};
+    EXPECT_TRUE(RunOnce().worked);
+    clock_.Advance(60s);
+    const DueMessage due = session_->NextDue(clock_.Now())->message.value();
+    const auto release = [&] { return database_->GetOutgoingQueue().Release(due.message); };
+    EXPECT_EQ(session_->HoldInDoubt(due, clock_.Now()).error().code, ErrorCode::kNoAccess);
+    if (!is_locked_first) {
+      ASSERT_TRUE(release());
+    }
+    ASSERT_TRUE(*session_->LockDue(due));
+    if (is_locked_first) {
+      ASSERT_TRUE(release());
+    }
+    const Result<bool> held = session_->HoldInDoubt(due, clock_.Now());
+    ASSERT_TRUE(held) << ToString(held.error());
+    EXPECT_FALSE(*held);
+    EXPECT_EQ(Queue().at(0).lane, DueLane::kScheduled);
+    session_->Unlock(due.entry_id);
+    script_.steps = {Outcomes({Delivered()})};
+    EXPECT_TRUE(RunOnce().worked);
+    EXPECT_THAT(Queue(), IsEmpty()) << "sent, as the operator said";
+  }
+}
+
 TEST_F(SpoolerTest, AFlushDoesNotDecideForTheOperator) {
   options_.in_doubt = InDoubtPolicy::kHold;
   Submit({"b@x.test"});
