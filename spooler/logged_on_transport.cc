@@ -86,9 +86,10 @@ void LoggedOnTransport::ReadAddressTypes() {
 
 std::pair<SubmitResult, EndResult> LoggedOnTransport::Offer(OutboundMessage& message) {
   if (dead_) return {{SubmitStatus::kUnavailable, {}, {}, {}}, EndResult::kSent};
-  if (cancelled_) return {{SubmitStatus::kCancelled, {}, {}, {}}, EndResult::kSent};
   {
     const std::lock_guard lock(running_mutex_);
+    // In one with `running_`: a Cancel is either seen here or finds the call running.
+    if (cancelled_) return {{SubmitStatus::kCancelled, {}, {}, {}}, EndResult::kSent};
     running_ = true;
     reference_ = 0;
   }
