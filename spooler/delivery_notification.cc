@@ -1,5 +1,7 @@
 #include "spooler/delivery_notification.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "spooler/reply_text.h"
@@ -31,6 +33,28 @@ bool IsAtom(std::string_view text) {
     return c > ' ' && c <= '~' &&
            std::string_view("()<>@,;:\\\".[]=").find(c) == std::string_view::npos;
   });
+}
+
+std::string NotifyWords(const NotifyRequest& request) {
+  std::string words;
+  if (request.success) words += ",SUCCESS";
+  if (request.failure) words += ",FAILURE";
+  if (request.delay) words += ",DELAY";
+  return words.empty() ? "NEVER" : words.substr(1);
+}
+
+// "type;xtext". Bytes outside ASCII are left where they may be.
+std::string EncodeOriginalRecipient(std::string_view original, bool utf8) {
+  const std::size_t semicolon = std::min(original.find(';'), original.size());
+  const std::string_view type = original.substr(0, semicolon);
+  const std::string address = IsWord(type, "UTF-8") && !utf8
+                                  ? EscapeUtf8(original.substr(semicolon))
+                                  : std::string(original.substr(semicolon));
+  std::string encoded(type);
+  for (const char c : address) {
+    encoded += (c & 0x80) != 0 ? std::string(1, c) : EncodeXtext({&c, 1});
+  }
+  return encoded;
 }
 
 bool IsPrintableAscii(std::string_view text) {
@@ -131,6 +155,85 @@ void SetNotification(const MessageNotification& notification, PropertyList& mess
   if (!notification.envelope_id.empty()) {
     message.Set(Property::Bytes(pr::kEnvelopeId, notification.envelope_id));
   }
+}
+
+RecipientNotification NotificationOf(const PropertyList& recipient, const PropertyList& message) {
+  RecipientNotification notification;
+  const auto is_set = [&](PropertyTag tag) {
+    return recipient.Find(tag) != nullptr || message.Find(tag) != nullptr;
+  };
+  const auto flag = [&](PropertyTag tag, bool unsaid) {
+    return recipient.FlagOr(tag, message.FlagOr(tag, unsaid));
+  };
+  // Of a delay only the recipient's own row speaks, as for our own reports.
+  if (is_set(pr::kOriginatorDeliveryReportRequested) ||
+      is_set(pr::kOriginatorNonDeliveryReportRequested) ||
+      recipient.Find(pr::kDelayReportRequested) != nullptr) {
+    notification.notify = {.success = flag(pr::kOriginatorDeliveryReportRequested, false),
+                           .failure = flag(pr::kOriginatorNonDeliveryReportRequested, true),
+                           .delay = recipient.FlagOr(pr::kDelayReportRequested, false)};
+  }
+  notification.original_recipient = recipient.BytesOr(pr::kOriginalRecipient, {});
+  return notification;
+}
+
+MessageNotification NotificationOf(const PropertyList& message) {
+  MessageNotification notification;
+  if (message.Find(pr::kReportHeadersOnly) != nullptr) {
+    notification.content = message.FlagOr(pr::kReportHeadersOnly, false) ? ReturnContent::kHeaders
+                                                                         : ReturnContent::kFull;
+  }
+  notification.envelope_id = message.BytesOr(pr::kEnvelopeId, {});
+  return notification;
+}
+
+std::string EncodeXtext(std::string_view text) {
+  std::string encoded;
+  for (const char c : text) {
+    if (IsXchar(c) && c != '+') {
+      encoded.push_back(c);
+    } else {
+      encoded += fmt::format("+{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return encoded;
+}
+
+std::string EscapeUtf8(std::string_view text) {
+  std::string escaped;
+  for (std::size_t i = 0; i < text.size();) {
+    const auto first = static_cast<unsigned char>(text[i]);
+    if (first < 0x80) {
+      escaped.push_back(text[i++]);
+      continue;
+    }
+    const std::size_t bytes = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+    std::uint32_t character = first & (0xFFu >> (bytes + 1));
+    for (std::size_t k = 1; k < bytes && i + k < text.size(); ++k) {
+      character = character << 6 | (static_cast<unsigned char>(text[i + k]) & 0x3Fu);
+    }
+    escaped += fmt::format("\\x{{{:X}}}", character);
+    i += bytes;
+  }
+  return escaped;
+}
+
+std::string MailParameters(const MessageNotification& notification) {
+  std::string parameters;
+  if (notification.content) {
+    parameters += *notification.content == ReturnContent::kHeaders ? " RET=HDRS" : " RET=FULL";
+  }
+  const std::string envelope_id = EncodeXtext(notification.envelope_id);
+  if (ParseEnvelopeId(envelope_id)) parameters += " ENVID=" + envelope_id;
+  return parameters;
+}
+
+std::string RcptParameters(const RecipientNotification& notification, bool utf8) {
+  std::string parameters;
+  if (notification.notify) parameters += " NOTIFY=" + NotifyWords(*notification.notify);
+  const std::string original = EncodeOriginalRecipient(notification.original_recipient, utf8);
+  if (ParseOriginalRecipient(original, utf8)) parameters += " ORCPT=" + original;
+  return parameters;
 }
 
 }  // namespace bobbin

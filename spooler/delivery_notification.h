@@ -8,6 +8,8 @@
 //   RET     of a message    kReportHeadersOnly
 //   ENVID   of a message    kEnvelopeId
 //
+// The other way, NOTIFY comes from the recipient's properties, else from the message's.
+//
 // Without NOTIFY nothing is set: a non-delivery report, and nothing else (C107, C108).
 //
 // Threads  Any number. Errors  Parsers: empty when it is not what RFC 3461 allows.
@@ -64,5 +66,22 @@ std::optional<std::string> DecodeXtext(std::string_view text);
 
 void SetNotification(const RecipientNotification& notification, PropertyList& recipient);
 void SetNotification(const MessageNotification& notification, PropertyList& message);
+
+// What was asked for; what the properties do not say is left out, not guessed: a relay must pass
+// on what it was given and nothing else (RFC 3461 5.2.1).
+RecipientNotification NotificationOf(const PropertyList& recipient, const PropertyList& message);
+MessageNotification NotificationOf(const PropertyList& message);
+
+// Everything but what stands for itself, as "+" and two upper-case hexadecimal digits.
+std::string EncodeXtext(std::string_view text);
+
+// RFC 6533 section 3, utf-8-addr-xtext: characters outside ASCII as \x{FC}.
+std::string EscapeUtf8(std::string_view text);
+
+// As they follow MAIL and RCPT, each behind a blank: " RET=HDRS ENVID=a+2Bb". Left out: what is
+// not said, and what these parameters cannot carry. With `utf8` the MAIL command says SMTPUTF8;
+// without, ORCPT of type utf-8 is written in ASCII (RFC 6533 section 3).
+std::string MailParameters(const MessageNotification& notification);
+std::string RcptParameters(const RecipientNotification& notification, bool utf8);
 
 }  // namespace bobbin

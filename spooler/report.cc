@@ -15,6 +15,7 @@
 #include <algorithm>
 
 #include "engine/ascii.h"
+#include "spooler/delivery_notification.h"
 #include "spooler/internet_message.h"
 #include "spooler/reply_text.h"
 
@@ -59,26 +60,6 @@ std::string EncodedSubject(std::string_view subject) {
   return encoded.get();
 }
 
-// RFC 6533 section 3, utf-8-addr-xtext: characters outside ASCII as \x{...}.
-std::string Escaped(std::string_view text) {
-  std::string escaped;
-  for (std::size_t i = 0; i < text.size();) {
-    const auto first = static_cast<unsigned char>(text[i]);
-    if (first < 0x80) {
-      escaped.push_back(text[i++]);
-      continue;
-    }
-    const std::size_t bytes = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-    std::uint32_t character = first & (0xFFu >> (bytes + 1));
-    for (std::size_t k = 1; k < bytes && i + k < text.size(); ++k) {
-      character = character << 6 | (static_cast<unsigned char>(text[i + k]) & 0x3Fu);
-    }
-    escaped += fmt::format("\\x{{{:X}}}", character);
-    i += bytes;
-  }
-  return escaped;
-}
-
 // "550 5.1.1 text" with every line of the text.
 std::string ReplyLines(const Reply& reply) {
   std::string lines;
@@ -93,7 +74,7 @@ std::string ReplyLines(const Reply& reply) {
 std::string RemoteName(std::string_view remote_host) {
   const std::size_t bracket = remote_host.find('[');
   if (bracket == 0 || bracket == std::string_view::npos) return {};
-  return Escaped(PrintableLine(remote_host.substr(0, bracket), 255));
+  return EscapeUtf8(PrintableLine(remote_host.substr(0, bracket), 255));
 }
 
 // Who a report is about: the address, or for a recipient that has none the name it was given.
@@ -125,7 +106,7 @@ std::string OriginalRecipient(const RecipientRow& row) {
   const std::size_t semicolon = given.find(';');
   if (semicolon == std::string::npos) return {};
   return fmt::format("Original-Recipient: {}; {}\r\n", given.substr(0, semicolon),
-                     Escaped(std::string_view(given).substr(semicolon + 1)));
+                     EscapeUtf8(std::string_view(given).substr(semicolon + 1)));
 }
 
 std::string RecipientGroup(const ReportRequest& request, const ReportEntry& entry) {
@@ -134,12 +115,12 @@ std::string RecipientGroup(const ReportRequest& request, const ReportEntry& entr
   const std::string address = NameOf(row);
   std::string group = "\r\n" + OriginalRecipient(row);
   group += fmt::format("Final-Recipient: {}; {}\r\nAction: {}\r\nStatus: {}\r\n",
-                       AddressTypeOf(row, address), Escaped(address), Action(request.kind, entry),
-                       ReportedStatus(request.kind, delivery));
+                       AddressTypeOf(row, address), EscapeUtf8(address),
+                       Action(request.kind, entry), ReportedStatus(request.kind, delivery));
   if (const std::string name = RemoteName(delivery.remote_host); !name.empty()) {
     group += fmt::format("Remote-MTA: dns; {}\r\n", name);
   }
-  const std::string reply = Escaped(ReplyLines(delivery.last_reply));
+  const std::string reply = EscapeUtf8(ReplyLines(delivery.last_reply));
   if (!reply.empty()) {
     const std::string folded = Indented(reply, " ");
     group += fmt::format("Diagnostic-Code: {};{}",
@@ -158,10 +139,10 @@ std::string DeliveryStatus(const ReportRequest& request) {
   std::string status;
   if (!request.envelope_id.empty()) {
     status += fmt::format("Original-Envelope-Id: {}\r\n",
-                          Escaped(PrintableLine(request.envelope_id, kLineBytesMax / 2)));
+                          EscapeUtf8(PrintableLine(request.envelope_id, kLineBytesMax / 2)));
   }
   status += fmt::format("Reporting-MTA: dns; {}\r\n",
-                        Escaped(PrintableLine(request.reporting_host, 255)));
+                        EscapeUtf8(PrintableLine(request.reporting_host, 255)));
   if (!request.queue_id.empty()) {
     status += fmt::format("X-Bobbin-Queue-ID: {}\r\n", PrintableLine(request.queue_id, 64));
   }
