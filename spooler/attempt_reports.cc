@@ -22,12 +22,14 @@ bool MayBeReported(const ReportedOriginal& original) {
 }
 
 // What there is to report about a row that the attempt has changed, wanted or not.
-std::optional<ReportKind> KindFor(const RecipientRow& row, Time now) {
+std::optional<ReportKind> KindFor(const AttemptedRecipient& recipient, Time now) {
+  const RecipientRow& row = *recipient.row;
   switch (row.delivery.state) {
     case RecipientState::kFailed:
     case RecipientState::kExpired:
       return ReportKind::kNonDelivery;
     case RecipientState::kDelivered:
+      if (recipient.delivered_to == DeliveredTo::kNotifyingRelay) return std::nullopt;
       return ReportKind::kDelivery;
     case RecipientState::kPending:
     case RecipientState::kInDoubt:
@@ -142,9 +144,9 @@ std::vector<ReportMessage> MakeReports(const ReportedOriginal& original,
   for (const ReportKind kind : kKinds) {
     std::vector<ReportEntry> entries;
     for (const AttemptedRecipient& recipient : attempted) {
-      if (KindFor(*recipient.row, now) != kind) continue;
+      if (KindFor(recipient, now) != kind) continue;
       if (!IsWanted(kind, *recipient.row, original.properties)) continue;
-      entries.push_back({*recipient.row, recipient.relayed});
+      entries.push_back({*recipient.row, recipient.delivered_to == DeliveredTo::kRelay});
     }
     if (entries.empty()) continue;
     reports.push_back(MakeReport(kind, original, std::move(entries), options, now));

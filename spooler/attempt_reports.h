@@ -3,7 +3,8 @@
 //
 //   what became of a recipient  reported                          unless
 //   failed, expired             non-delivery                      explicitly not wanted (C107)
-//   delivered, relayed          delivery                          not asked for (C108)
+//   delivered                   delivery                          not asked for (C108), or
+//                                                                 handed to a server that reports
 //   FALSE after delay_report    delay, once (delay_reported in    not asked for
 //                               its row remembers it)
 //
@@ -20,6 +21,7 @@
 
 #include "engine/message_body.h"
 #include "engine/report_message.h"
+#include "spooler/outbound_message.h"
 #include "spooler/report.h"
 #include "spooler/spooler.h"
 
@@ -37,7 +39,7 @@ struct ReportedOriginal {
 // A recipient whose row the attempt has changed.
 struct AttemptedRecipient {
   const RecipientRow* row = nullptr;
-  bool relayed = false;  // Delivered to a server that is not told what the sender wants to know.
+  DeliveredTo delivered_to = DeliveredTo::kMailbox;  // When it is delivered.
 };
 
 // Whether the sender is to be told now that `row` is delayed.

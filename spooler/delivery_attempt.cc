@@ -38,12 +38,10 @@ class DeliveryAttempt::Offered final : public OutboundMessage {
         begins_deferred_(begins_deferred) {
     outcomes_.resize(offered_.size());
     for (const Recipient* recipient : offered_) {
-      OutboundRecipient out;
-      out.row = recipient->row.id;
-      out.address_type = std::string(recipient->row.AddressType());
-      out.address = std::string(recipient->row.EmailAddress());
-      out.maybe_delivered = recipient->row.delivery.attempts > 0;
-      recipients_.push_back(std::move(out));
+      const RecipientRow& row = recipient->row;
+      recipients_.push_back({row.id, std::string(row.AddressType()),
+                             std::string(row.EmailAddress()), row.delivery.attempts > 0,
+                             NotificationOf(row.properties, attempt.properties_)});
     }
   }
 
@@ -51,6 +49,7 @@ class DeliveryAttempt::Offered final : public OutboundMessage {
   std::string QueueId() const override { return ToQueueId(attempt_.due_.message); }
   Time SubmitTime() const override { return attempt_.submit_time_; }
   const std::string& ReversePath() const override { return attempt_.reverse_path_; }
+  MessageNotification Notification() const override { return NotificationOf(attempt_.properties_); }
   const std::vector<OutboundRecipient>& Recipients() const override { return recipients_; }
   RecipientTable GetRecipientTable() const override {
     RecipientTable rows;
@@ -319,7 +318,6 @@ bool DeliveryAttempt::ApplyEnd(std::size_t transport, Offered& offered, EndResul
   for (std::size_t i = 0; i < recipients.size(); ++i) {
     Recipient& recipient = *recipients[i];
     if (recipient.row.delivery.responsibility) continue;  // Saved by the provider already.
-    recipient.relayed = provider.Relays();
     if (offered.Outcome(i).kind != OutcomeKind::kNotServed) {
       Apply(recipient, std::move(offered.Outcome(i)), provider.Name());
     } else if (end == EndResult::kSent) {
@@ -423,6 +421,7 @@ void DeliveryAttempt::Apply(Recipient& recipient, RecipientOutcome outcome,
   const bool too_old = context_.options.retry.IsExpired(now_, submit_time_);
   switch (outcome.kind) {
     case OutcomeKind::kDelivered:
+      recipient.delivered_to = outcome.delivered_to;
       Settle(recipient, RecipientState::kDelivered);
       return Tell(SpoolerEventKind::kRecipientDelivered, &recipient, transport);
     case OutcomeKind::kFailed:

@@ -66,7 +66,7 @@ class DeliveryAttempt {
     std::vector<std::size_t> transports;  // Those that match, in the order they are asked.
     std::size_t next_transport = 0;       // Into `transports`.
     bool changed = false;
-    bool relayed = false;
+    DeliveredTo delivered_to = DeliveredTo::kMailbox;  // Once it is.
     bool counted = false;  // The attempt has been counted, by an in-doubt mark or here.
     bool waits = false;    // Until its next attempt: not offered again in this one.
   };

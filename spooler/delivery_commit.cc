@@ -48,7 +48,7 @@ Attempt DeliveryAttempt::MakeAttempt(bool settled_only) {
     }
     if (recipient.changed && (delivery.responsibility || !settled_only)) {
       attempt.updates.push_back({recipient.row.id, delivery});
-      attempted.push_back({&recipient.row, recipient.relayed});
+      attempted.push_back({&recipient.row, recipient.delivered_to});
     }
     if (delivery.responsibility) continue;
     // A recipient that waits for a transport, not for its own schedule, keeps its place.

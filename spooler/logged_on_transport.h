@@ -36,7 +36,6 @@ class LoggedOnTransport final : public TransportSupport {
 
   std::size_t Index() const { return index_; }
   std::string_view Name() const { return provider_->Name(); }
-  bool Relays() const { return provider_->Relays(); }
   const TransportEntry& Entry() const { return entry_; }
   const std::vector<RegisteredPreprocessor>& Preprocessors() const { return preprocessors_; }
 

@@ -20,6 +20,7 @@
 #include "engine/message_body.h"
 #include "engine/recipient_table.h"
 #include "engine/result.h"
+#include "spooler/delivery_notification.h"
 
 namespace bobbin {
 
@@ -30,6 +31,7 @@ struct OutboundRecipient {
   // False only when no earlier attempt can have delivered: what suppresses duplicates may then
   // spare itself the search.
   bool maybe_delivered = true;
+  RecipientNotification notification = {};  // What the sender wants to know of this recipient.
 };
 
 enum class OutcomeKind : std::uint8_t {
@@ -40,14 +42,24 @@ enum class OutcomeKind : std::uint8_t {
   kInDoubt,  // Handed over; the answer was lost.
 };
 
+// To whom a delivered message went, and so who tells a sender that asked for success: whoever has
+// taken that over, and nobody else (RFC 3461 5.2).
+enum class DeliveredTo : std::uint8_t {
+  kMailbox,         // Its last place here: the spooler reports "delivered".
+  kRelay,           // Another server, which cannot be told: the spooler reports "relayed" (5.2.2).
+  kNotifyingRelay,  // Another server, which has been told: it reports (5.2.1).
+};
+
 struct RecipientOutcome {
   OutcomeKind kind = OutcomeKind::kNotServed;
   Reply reply;
   std::string remote_host;
+  DeliveredTo delivered_to = DeliveredTo::kMailbox;  // Of kDelivered.
 };
 
 // Pulls content in the form it is transmitted: CRLF line ends (a bare LF becomes CRLF, a
-// bare CR a space), no Bcc header, no dot-stuffing. Pieces are valid until the next call.
+// bare CR a space; the last line has one, too), no Bcc header, no dot-stuffing. Pieces are valid
+// until the next call.
 class ContentSource {
  public:
   virtual ~ContentSource() = default;
@@ -63,7 +75,8 @@ class OutboundMessage {
   virtual const EntryId& Id() const = 0;
   virtual std::string QueueId() const = 0;
   virtual Time SubmitTime() const = 0;
-  virtual const std::string& ReversePath() const = 0;  // Empty: the null reverse-path.
+  virtual const std::string& ReversePath() const = 0;    // Empty: the null reverse-path.
+  virtual MessageNotification Notification() const = 0;  // To be passed on where that is possible.
   // Only those this provider is to serve: its own, responsibility FALSE.
   virtual const std::vector<OutboundRecipient>& Recipients() const = 0;
   virtual RecipientTable GetRecipientTable() const = 0;

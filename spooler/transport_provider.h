@@ -117,10 +117,6 @@ class TransportProvider {
   virtual std::vector<std::string> AddressTypes() const = 0;
   virtual std::vector<std::string> Uids() const { return {}; }
 
-  // Delivered means handed to another server, which is not told what the sender wants to know
-  // (RFC 3461 5.2.2).
-  virtual bool Relays() const { return false; }
-
   virtual SubmitResult SubmitMessage(OutboundMessage& message) = 0;
   virtual EndResult EndMessage(std::uint32_t reference) {
     static_cast<void>(reference);

@@ -2,11 +2,11 @@
 
 #include <curl/curl.h>
 #include <fmt/format.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <optional>
 
@@ -14,33 +14,16 @@
 #include "engine/check.h"
 #include "spooler/internet_message.h"
 #include "spooler/reply_text.h"
-#include "spooler/transports/smtp_conversation.h"
+#include "spooler/transports/smtp_connection.h"
 #include "spooler/transports/smtp_transaction.h"
 
 namespace bobbin {
 namespace {
 
-using Transaction = SmtpTransaction;
-using Stop = SmtpTransaction::Stop;
-
-struct EasyCleanup {
-  void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
-};
 struct UrlCleanup {
   void operator()(CURLU* url) const { curl_url_cleanup(url); }
 };
-struct ListCleanup {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
 using Url = std::unique_ptr<CURLU, UrlCleanup>;
-using List = std::unique_ptr<curl_slist, ListCleanup>;
-
-// What the options say, checked and in the form libcurl takes.
-struct Settings {
-  SmtpOptions options;
-  std::string url;        // With the EHLO name as its path, without user or password.
-  std::string host_port;  // For people.
-};
 
 std::string UrlPart(CURLU* url, CURLUPart part, unsigned int flags = 0) {
   char* text = nullptr;
@@ -61,16 +44,9 @@ Reply LocalReply(std::string enhanced_code, std::string text) {
 
 class SmtpTransport final : public TransportProvider {
  public:
-  explicit SmtpTransport(Settings settings)
-      : settings_(std::move(settings)), handle_(curl_easy_init()) {
-    BOBBIN_CHECK(handle_ != nullptr);
-  }
-  // libcurl says QUIT and then waits as long as for any reply. It still says it when it can no
-  // longer read, but does not wait.
-  ~SmtpTransport() override { Shutdown(SHUT_RD); }
+  explicit SmtpTransport(SmtpSettings settings) : settings_(std::move(settings)) {}
 
   std::string_view Name() const override { return "smtp"; }
-  bool Relays() const override { return true; }  // libcurl has no way to pass NOTIFY on.
   std::vector<std::string> AddressTypes() const override { return {"SMTP"}; }
   SubmitResult SubmitMessage(OutboundMessage& message) override;
   void TransportNotify(TransportNotification notification,
@@ -93,108 +69,26 @@ class SmtpTransport final : public TransportProvider {
     }
   };
 
-  void SetOptions(Transaction& transaction, const List& recipients);
-  CURLcode Perform(Transaction& transaction);
-  void Shutdown(int how) const;
   void RefuseBadAddresses(Attempt& attempt) const;
-  std::optional<SubmitResult> Transact(Attempt& attempt, std::size_t count);
-  SubmitResult Unavailable(const Transaction& transaction, CURLcode code) const;
-  std::string RemoteHost() const;
-  std::string Trouble(CURLcode code) const;
+  std::optional<SubmitResult> Transact(Attempt& attempt);
+  std::optional<SubmitResult> Connect();
+  void RefuseInternationalized(Attempt& attempt) const;
+  bool IsAnonymous(const OutboundRecipient& recipient) const;
+  SubmitResult Cancelled() const;
+  SubmitResult Unavailable(std::optional<Reply> reply, const std::string& trouble) const;
 
-  const Settings settings_;
-  std::unique_ptr<CURL, EasyCleanup> handle_;
-  SmtpConversation conversation_;
+  const SmtpSettings settings_;
   std::atomic<bool> cancelled_ = false;
-  char error_[CURL_ERROR_SIZE] = {};
+  std::unique_ptr<SmtpConnection> connection_;
+  std::string remote_host_;  // Of the last one.
 };
-
-void SmtpTransport::SetOptions(Transaction& transaction, const List& recipients) {
-  const SmtpOptions& options = settings_.options;
-  CURL* handle = handle_.get();
-  curl_easy_reset(handle);  // Keeps the connection.
-  const auto set = [handle](CURLoption option, auto value) {
-    const CURLcode code = curl_easy_setopt(handle, option, value);
-    BOBBIN_CHECK(code == CURLE_OK);
-  };
-  set(CURLOPT_URL, settings_.url.c_str());
-  set(CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-  set(CURLOPT_PROXY, "");  // Not even when the environment names one.
-  set(CURLOPT_NOSIGNAL, 1L);
-  set(CURLOPT_MAXCONNECTS, 1L);
-  set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(options.connect_timeout.count()));
-  set(CURLOPT_SERVER_RESPONSE_TIMEOUT, static_cast<long>(options.reply_timeout.count()));
-  set(CURLOPT_LOW_SPEED_LIMIT, 1L);
-  set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.reply_timeout.count()));
-
-  const bool required = options.tls == SmtpTls::kRequired || !options.username.empty();
-  set(CURLOPT_USE_SSL, static_cast<long>(options.tls == SmtpTls::kOff ? CURLUSESSL_NONE
-                                         : required                   ? CURLUSESSL_ALL
-                                                                      : CURLUSESSL_TRY));
-  set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-  set(CURLOPT_SSL_VERIFYPEER, options.verify_certificate ? 1L : 0L);
-  set(CURLOPT_SSL_VERIFYHOST, options.verify_certificate ? 2L : 0L);
-  if (!options.ca_file.empty()) set(CURLOPT_CAINFO, options.ca_file.c_str());
-  if (!options.username.empty()) {
-    set(CURLOPT_USERNAME, options.username.c_str());
-    set(CURLOPT_PASSWORD, options.password.c_str());
-    std::string mechanisms;
-    for (const std::string& name : options.sasl_mechanisms) mechanisms += ";AUTH=" + name;
-    set(CURLOPT_LOGIN_OPTIONS, mechanisms.c_str() + 1);
-  }
-
-  set(CURLOPT_UPLOAD, 1L);
-  const std::string& reverse_path = transaction.message->ReversePath();
-  if (!reverse_path.empty()) set(CURLOPT_MAIL_FROM, reverse_path.c_str());  // Else "<>".
-  set(CURLOPT_MAIL_RCPT, recipients.get());
-  set(CURLOPT_MAIL_RCPT_ALLLOWFAILS, 1L);
-  transaction.Attach(handle);
-  set(CURLOPT_ERRORBUFFER, error_);
-}
-
-// Runs one transaction, a second time when only the connection was too old.
-CURLcode SmtpTransport::Perform(Transaction& transaction) {
-  List recipients;
-  for (const OutboundRecipient& recipient : transaction.recipients) {
-    curl_slist* longer = curl_slist_append(recipients.get(), recipient.address.c_str());
-    BOBBIN_CHECK(longer != nullptr);
-    (void)recipients.release();
-    recipients.reset(longer);
-  }
-  for (bool fresh = false;; fresh = true) {
-    transaction.message->Content().Rewind();
-    transaction.piece = {};
-    conversation_.BeginTransaction();
-    error_[0] = '\0';
-    SetOptions(transaction, recipients);
-    curl_easy_setopt(handle_.get(), CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
-    const CURLcode code = curl_easy_perform(handle_.get());
-    // After a timeout libcurl would use the connection again, and take the late reply for that
-    // of the next command.
-    if (code != CURLE_OK && !conversation_.FinalReply()) Shutdown(SHUT_RDWR);
-    // A session that starts with MAIL is an old one; on a new one the greeting comes first.
-    const std::optional<Reply>& mail = conversation_.MailReply();
-    const bool reused =
-        !conversation_.SessionReply() && (conversation_.MailSent() || code == CURLE_SEND_ERROR);
-    const bool stale = reused && (!mail || mail->code == 421) && transaction.stop == Stop::kNone;
-    if (!stale || fresh) return code;
-  }
-}
-
-// Of the connection kept for the next message, if there is one.
-void SmtpTransport::Shutdown(int how) const {
-  curl_socket_t connection = CURL_SOCKET_BAD;
-  curl_easy_getinfo(handle_.get(), CURLINFO_ACTIVESOCKET, &connection);
-  if (connection != CURL_SOCKET_BAD) shutdown(connection, how);
-}
 
 SubmitResult SmtpTransport::SubmitMessage(OutboundMessage& message) {
   Attempt attempt{message, message.Recipients()};
   RefuseBadAddresses(attempt);
   std::optional<SubmitResult> result;
   while (!attempt.waiting.empty() && !result) {
-    result =
-        Transact(attempt, std::min(attempt.waiting.size(), settings_.options.recipient_count_max));
+    result = Transact(attempt);
   }
   cancelled_ = false;
   if (!result) return {};
@@ -206,7 +100,7 @@ SubmitResult SmtpTransport::SubmitMessage(OutboundMessage& message) {
   return {};
 }
 
-// libcurl writes addresses into commands as they are.
+// Addresses become part of commands as they are.
 void SmtpTransport::RefuseBadAddresses(Attempt& attempt) const {
   std::vector<OutboundRecipient> good;
   const std::string& reverse_path = attempt.message.ReversePath();
@@ -232,90 +126,106 @@ void SmtpTransport::RefuseBadAddresses(Attempt& attempt) const {
   attempt.waiting = std::move(good);
 }
 
-// Serves the first `count` of those waiting. A result: nothing came of it, and nothing would of
-// more transactions.
-std::optional<SubmitResult> SmtpTransport::Transact(Attempt& attempt, std::size_t count) {
-  Transaction transaction;
-  transaction.message = &attempt.message;
-  transaction.recipients = std::span(attempt.waiting).first(count);
-  transaction.conversation = &conversation_;
-  transaction.cancelled = &cancelled_;
-  const bool sender_ascii = IsAscii(attempt.message.ReversePath());
-  const auto needs_smtputf8 = [&](const OutboundRecipient& recipient) {
-    return !sender_ascii || !IsAscii(recipient.address);
-  };
-  transaction.needs_smtputf8 =
-      std::any_of(transaction.recipients.begin(), transaction.recipients.end(), needs_smtputf8);
-  transaction.needs_authentication = !settings_.options.username.empty();
-
-  const CURLcode code = Perform(transaction);
-  if (transaction.stop == Stop::kCancelled && !transaction.marked) {
-    return SubmitResult{
-        SubmitStatus::kCancelled, LocalReply("4.3.2", "stopped on request"), RemoteHost(), {}};
-  }
-  if (transaction.stop == Stop::kNoSmtpUtf8) {
-    std::vector<OutboundRecipient> rest;
-    for (const OutboundRecipient& recipient : attempt.waiting) {
-      if (!needs_smtputf8(recipient)) {
-        rest.push_back(recipient);
-        continue;
-      }
-      attempt.Settle(
-          recipient,
-          {OutcomeKind::kFailed,
-           LocalReply("5.6.7",
-                      "the next hop does not support internationalized addresses (SMTPUTF8)"),
-           {}},
-          RemoteHost());
+// Serves some of those waiting. A result: nothing came of it, and nothing would of more
+// transactions.
+std::optional<SubmitResult> SmtpTransport::Transact(Attempt& attempt) {
+  if (connection_ && !connection_->IsQuiet()) connection_.reset();
+  for (;;) {
+    const bool reused = connection_ != nullptr;
+    if (!reused) {
+      if (auto unconnected = Connect()) return unconnected;
     }
-    attempt.waiting = std::move(rest);
+    RefuseInternationalized(attempt);
+    if (attempt.waiting.empty()) return std::nullopt;
+    std::vector<OutboundRecipient>& waiting = attempt.waiting;
+    const bool anonymous = IsAnonymous(waiting.front());
+    const auto end = std::stable_partition(
+        waiting.begin(), waiting.end(),
+        [&](const auto& recipient) { return IsAnonymous(recipient) == anonymous; });
+    const std::size_t count = std::min(static_cast<std::size_t>(end - waiting.begin()),
+                                       settings_.options.recipient_count_max);
+
+    SmtpTransaction transaction(*connection_, attempt.message, std::span(waiting).first(count),
+                                anonymous ? std::string_view() : attempt.message.ReversePath());
+    transaction.Run();
+    // Whoever sees it only now that the server had closed the connection tries another one.
+    const std::optional<Reply>& mail = transaction.MailReply();
+    const bool cancelled = connection_->WasCancelled() && !transaction.IsMarked();
+    if (reused && !cancelled && (!mail || mail->code == 421)) {
+      connection_.reset();
+      continue;
+    }
+    const bool served = mail && mail->code != 530 && !cancelled;
+    for (std::size_t i = 0; served && i < count; ++i) {
+      attempt.Settle(waiting[i], transaction.Outcome(i), remote_host_);
+    }
+    const std::string trouble = connection_->Trouble();
+    if (!transaction.IsOver()) connection_.reset();
+    if (cancelled) return Cancelled();
+    if (!served) return Unavailable(mail, trouble);
+    waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(count));
     return std::nullopt;
   }
-  const std::optional<Reply>& mail = conversation_.MailReply();
-  if (!mail || mail->code == 530 || transaction.stop == Stop::kNoAuthentication) {
-    return Unavailable(transaction, code);
+}
+
+// A result: there is no session that could be used.
+std::optional<SubmitResult> SmtpTransport::Connect() {
+  auto connection = std::make_unique<SmtpConnection>(settings_, cancelled_);
+  remote_host_ = connection->RemoteHost();
+  if (connection->WasCancelled()) return Cancelled();
+  if (!connection->IsOpen()) {
+    std::optional<Reply> reply = connection->SessionReply();
+    if (reply && ReplyClass(*reply) < 4) reply.reset();
+    return Unavailable(std::move(reply), connection->Trouble());
   }
-  for (std::size_t i = 0; i < count; ++i) {
-    attempt.Settle(attempt.waiting[i], transaction.Outcome(i, code, Trouble(code)), RemoteHost());
+  if (!settings_.options.username.empty() && !connection->IsAuthenticated()) {
+    return Unavailable(
+        LocalReply("4.7.0", settings_.host_port + " does not offer authentication, and a user name "
+                                                  "is configured for it"),
+        {});
   }
-  attempt.waiting.erase(attempt.waiting.begin(),
-                        attempt.waiting.begin() + static_cast<std::ptrdiff_t>(count));
+  connection_ = std::move(connection);
   return std::nullopt;
 }
 
-SubmitResult SmtpTransport::Unavailable(const Transaction& transaction, CURLcode code) const {
-  Reply reply;
-  const std::optional<Reply>& mail = conversation_.MailReply();
-  const std::optional<Reply>& session = conversation_.SessionReply();
-  if (transaction.stop == Stop::kNoAuthentication) {
-    reply = LocalReply("4.7.0", fmt::format("{} does not offer authentication, and a user name "
-                                            "is configured for it",
-                                            settings_.host_port));
-  } else if (mail) {
-    reply = *mail;
-  } else if (session && ReplyClass(*session) >= 4) {
-    reply = *session;
-  } else {
-    reply = LocalReply("4.4.1",
-                       fmt::format("no session with {}: {}", settings_.host_port, Trouble(code)));
+void SmtpTransport::RefuseInternationalized(Attempt& attempt) const {
+  if (connection_->Announces("SMTPUTF8")) return;
+  const bool sender_ascii = IsAscii(attempt.message.ReversePath());
+  std::vector<OutboundRecipient> rest;
+  for (OutboundRecipient& recipient : attempt.waiting) {
+    if ((sender_ascii || IsAnonymous(recipient)) && IsAscii(recipient.address)) {
+      rest.push_back(std::move(recipient));
+      continue;
+    }
+    attempt.Settle(
+        recipient,
+        {OutcomeKind::kFailed,
+         LocalReply("5.6.7",
+                    "the next hop does not support internationalized addresses (SMTPUTF8)"),
+         {}},
+        remote_host_);
   }
-  return {SubmitStatus::kUnavailable, std::move(reply), RemoteHost(), {}};
+  attempt.waiting = std::move(rest);
 }
 
-std::string SmtpTransport::Trouble(CURLcode code) const {
-  const std::string_view text = error_[0] != '\0' ? error_ : curl_easy_strerror(code);
-  return PrintableLine(text, CURL_ERROR_SIZE);
+// With the null reverse-path no server behind one that cannot be told NOTIFY=NEVER reports about
+// the recipient (RFC 3461 5.2.2 (d)).
+bool SmtpTransport::IsAnonymous(const OutboundRecipient& recipient) const {
+  return recipient.notification.notify == NotifyRequest{} && !connection_->Announces("DSN");
 }
 
-// "mx.example.com[192.0.2.1]:25" once there is a connection.
-std::string SmtpTransport::RemoteHost() const {
-  const char* address = nullptr;
-  long port = 0;
-  curl_easy_getinfo(handle_.get(), CURLINFO_PRIMARY_IP, &address);
-  curl_easy_getinfo(handle_.get(), CURLINFO_PRIMARY_PORT, &port);
-  if (address == nullptr || address[0] == '\0') return settings_.host_port;
-  const std::size_t colon = settings_.host_port.rfind(':');
-  return fmt::format("{}[{}]:{}", settings_.host_port.substr(0, colon), address, port);
+SubmitResult SmtpTransport::Cancelled() const {
+  return {SubmitStatus::kCancelled, LocalReply("4.3.2", "stopped on request"), remote_host_, {}};
+}
+
+// `reply`: the server's, if that says why.
+SubmitResult SmtpTransport::Unavailable(std::optional<Reply> reply,
+                                        const std::string& trouble) const {
+  if (!reply) {
+    reply =
+        LocalReply("4.4.1", fmt::format("no session with {}: {}", settings_.host_port, trouble));
+  }
+  return {SubmitStatus::kUnavailable, *std::move(reply), remote_host_, {}};
 }
 
 }  // namespace
@@ -329,7 +239,7 @@ Result<TransportFactory> NewSmtpTransport(const SmtpOptions& options) {
   };
   const Url url(curl_url());
   BOBBIN_CHECK(url != nullptr);
-  Settings settings{options, {}, {}};
+  SmtpSettings settings{options, {}, {}};
   if (curl_url_set(url.get(), CURLUPART_URL, options.next_hop_url.c_str(), 0) != CURLUE_OK) {
     return refuse("next hop: not a URL like smtp://host:port");
   }

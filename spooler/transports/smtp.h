@@ -1,4 +1,4 @@
-// The smtp transport: gives messages to one next hop by SMTP, through libcurl.
+// The smtp transport: gives messages to one next hop by SMTP, over connections that libcurl makes.
 //
 //   reply                            outcome
 //   RCPT, DATA, end of content 4xx   kRetryLater for the recipients it is about
@@ -17,9 +17,17 @@
 // Batches     At most `recipient_count_max` recipients in one transaction (RFC 5321 4.5.3.1.8:
 //             every server takes 100); the content is sent again for the next ones.
 // SMTPUTF8    Addresses outside ASCII are sent only to a server that announces it; elsewhere
-//             they fail with 5.6.7. The content goes as it is, 8-bit or not.
-// SIZE        Not declared on MAIL: the transmitted size is known only after the conversion, and
-//             libcurl trusts a declared one. A server that finds it too large says 552 later.
+//             they fail with 5.6.7. The content goes as it is, 8-bit or not, and is declared
+//             BODY=8BITMIME to a server that announces that.
+// DSN         To a server that announces it NOTIFY, ORCPT, RET and ENVID go as the sender gave
+//             them, and what was not given is not made up (RFC 3461 5.2.1): kNotifyingRelay.
+//             Elsewhere none goes (5.2.2): kRelay; recipients with NOTIFY=NEVER then get a
+//             transaction of their own with the null reverse-path, so that no server further on
+//             tells a sender who does not want to know.
+// PIPELINING  Used for MAIL and RCPT where it is announced.
+// SIZE        Not declared on MAIL: the transmitted size is known only after the conversion, and a
+//             server may refuse what turns out larger than declared (RFC 1870). One that finds it
+//             too large says 552 later.
 // TLS         Certificates and names are checked whenever TLS is used. kOpportunistic uses
 //             STARTTLS when it is offered; with a user name it means kRequired, so that nobody
 //             on the way gets the password by hiding the offer.

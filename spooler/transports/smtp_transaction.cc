@@ -1,10 +1,12 @@
 #include "spooler/transports/smtp_transaction.h"
 
-#include <algorithm>
-#include <cstring>
-#include <vector>
+#include <fmt/format.h>
 
+#include <algorithm>
+
+#include "engine/ascii.h"
 #include "engine/check.h"
+#include "spooler/delivery_notification.h"
 #include "spooler/reply_text.h"
 
 namespace bobbin {
@@ -12,13 +14,130 @@ namespace {
 
 // An answer that is on its way is worth more than a message in doubt.
 constexpr std::chrono::seconds kLastReplyGrace{5};
-// After a refused transaction libcurl says QUIT and waits for an answer nobody needs.
-constexpr std::chrono::seconds kQuitPatience{5};
 
-RecipientOutcome ByReply(const Reply& reply) {
+constexpr std::size_t kBufferBytes = std::size_t{64} << 10;
+
+// Doubles dots at the beginning of lines (RFC 5321 4.5.2), wherever pieces begin.
+class DotStuffing {
+ public:
+  void Add(std::string_view piece, std::string& out) {
+    while (!piece.empty()) {
+      if (at_line_start_ && piece.front() == '.') out.push_back('.');
+      const std::size_t end = std::min(piece.find('\n'), piece.size() - 1) + 1;
+      at_line_start_ = piece[end - 1] == '\n';
+      out.append(piece.substr(0, end));
+      piece.remove_prefix(end);
+    }
+  }
+  bool AtLineStart() const { return at_line_start_; }
+
+ private:
+  bool at_line_start_ = true;
+};
+
+}  // namespace
+
+void SmtpTransaction::Run() {
+  if (!SendEnvelope() || !AnyAccepted() || !connection_.Send("DATA\r\n")) return;
+  data_ = connection_.ReadReply();
+  if (!data_ || data_->code != 354) return;
+  if (!SendContent() || !MarkAccepted()) return connection_.Abandon();
+  ended_ = connection_.Send(".\r\n", kLastReplyGrace);
+  final_ = connection_.ReadReply(kLastReplyGrace);
+}
+
+// False: there is no use in going on.
+bool SmtpTransaction::SendEnvelope() {
+  const bool utf8 = connection_.Announces("SMTPUTF8") &&
+                    (!IsAscii(reverse_path_) ||
+                     std::any_of(recipients_.begin(), recipients_.end(), [](const auto& recipient) {
+                       return !IsAscii(recipient.address);
+                     }));
+  std::vector<std::string> commands = {MailCommand(utf8)};
+  for (const OutboundRecipient& recipient : recipients_) {
+    commands.push_back(RcptCommand(recipient, utf8));
+  }
+  const std::size_t step = connection_.Announces("PIPELINING") ? commands.size() : 1;
+  for (std::size_t at = 0; at < commands.size(); at += step) {
+    std::string group;
+    for (std::size_t i = at; i < at + step; ++i) group += commands[i];
+    if (!connection_.Send(group)) return false;
+    for (std::size_t i = at; i < at + step; ++i) {
+      auto reply = connection_.ReadReply();
+      if (!reply) return false;
+      if (i > 0) {
+        rcpt_.push_back(*std::move(reply));
+        continue;
+      }
+      mail_ = std::move(reply);
+      if (ReplyClass(*mail_) != 2) return false;
+    }
+  }
+  return true;
+}
+
+std::string SmtpTransaction::MailCommand(bool utf8) const {
+  return fmt::format("MAIL FROM:<{}>{}{}{}\r\n", reverse_path_,
+                     connection_.Announces("8BITMIME") ? " BODY=8BITMIME" : "",
+                     utf8 ? " SMTPUTF8" : "",
+                     connection_.Announces("DSN") ? MailParameters(message_.Notification()) : "");
+}
+
+std::string SmtpTransaction::RcptCommand(const OutboundRecipient& recipient, bool utf8) const {
+  return fmt::format(
+      "RCPT TO:<{}>{}\r\n", recipient.address,
+      connection_.Announces("DSN") ? RcptParameters(recipient.notification, utf8) : "");
+}
+
+bool SmtpTransaction::Accepted(std::size_t i) const {
+  return i < rcpt_.size() && ReplyClass(rcpt_[i]) == 2;
+}
+
+bool SmtpTransaction::AnyAccepted() const {
+  return std::any_of(rcpt_.begin(), rcpt_.end(),
+                     [](const Reply& reply) { return ReplyClass(reply) == 2; });
+}
+
+// All of it but the final dot.
+bool SmtpTransaction::SendContent() {
+  ContentSource& content = message_.Content();
+  content.Rewind();
+  DotStuffing stuffing;
+  std::string buffer;
+  for (;;) {
+    const auto piece = content.Next();
+    if (!piece) {
+      unreadable_ = ErrorName(piece.error().code);
+      return false;
+    }
+    if (piece->empty()) break;
+    stuffing.Add(*piece, buffer);
+    if (buffer.size() < kBufferBytes) continue;
+    if (!connection_.Send(buffer)) return false;
+    buffer.clear();
+  }
+  BOBBIN_CHECK(stuffing.AtLineStart());  // Or the final dot would not be one.
+  return connection_.Send(buffer);
+}
+
+bool SmtpTransaction::MarkAccepted() {
+  std::vector<RecipientRowId> rows;
+  for (std::size_t i = 0; i < recipients_.size(); ++i) {
+    if (Accepted(i)) rows.push_back(recipients_[i].row);
+  }
+  const auto result = message_.MarkInDoubt(rows);
+  if (!result) unmarked_ = ErrorName(result.error().code);
+  marked_ = result.has_value();
+  return marked_;
+}
+
+RecipientOutcome SmtpTransaction::ByReply(const Reply& reply) const {
   switch (ReplyClass(reply)) {
     case 2:
-      return {OutcomeKind::kDelivered, reply, {}};
+      return {OutcomeKind::kDelivered,
+              reply,
+              {},
+              connection_.Announces("DSN") ? DeliveredTo::kNotifyingRelay : DeliveredTo::kRelay};
     case 5:
       return {OutcomeKind::kFailed, reply, {}};
     default:
@@ -26,144 +145,40 @@ RecipientOutcome ByReply(const Reply& reply) {
   }
 }
 
-}  // namespace
-
-void SmtpTransaction::Attach(CURL* handle) {
-  const auto set = [handle](CURLoption option, auto value) {
-    const CURLcode code = curl_easy_setopt(handle, option, value);
-    BOBBIN_CHECK(code == CURLE_OK);
-  };
-  void* const context = this;
-  set(CURLOPT_READFUNCTION, &OnRead);
-  set(CURLOPT_READDATA, context);
-  set(CURLOPT_HEADERFUNCTION, &OnHeader);
-  set(CURLOPT_HEADERDATA, context);
-  set(CURLOPT_VERBOSE, 1L);  // Or OnDebug is not called.
-  set(CURLOPT_DEBUGFUNCTION, &OnDebug);
-  set(CURLOPT_DEBUGDATA, context);
-  set(CURLOPT_NOPROGRESS, 0L);
-  set(CURLOPT_XFERINFOFUNCTION, &OnProgress);
-  set(CURLOPT_XFERINFODATA, context);
-}
-
-bool SmtpTransaction::Accepted(std::size_t i) const {
-  const std::vector<Reply>& replies = conversation->RecipientReplies();
-  return i < replies.size() && ReplyClass(replies[i]) == 2;
-}
-
-bool SmtpTransaction::MarkAccepted() {
-  if (marked) return true;
-  std::vector<RecipientRowId> rows;
-  for (std::size_t i = 0; i < recipients.size(); ++i) {
-    if (Accepted(i)) rows.push_back(recipients[i].row);
-  }
-  if (auto result = message->MarkInDoubt(rows); !result) {
-    stop = Stop::kNotMarked;
-    stop_detail = ErrorName(result.error().code);
-    return false;
-  }
-  marked = true;
-  return true;
-}
-
-std::size_t SmtpTransaction::OnRead(char* buffer, std::size_t size, std::size_t count,
-                                    void* context) {
-  auto& transaction = *static_cast<SmtpTransaction*>(context);
-  if (transaction.piece.empty()) {
-    auto piece = transaction.message->Content().Next();
-    if (!piece) {
-      transaction.stop = Stop::kContent;
-      transaction.stop_detail = ErrorName(piece.error().code);
-      return CURL_READFUNC_ABORT;
-    }
-    transaction.piece = *piece;
-  }
-  if (transaction.piece.empty()) {
-    // Returning 0 lets libcurl send the final dot; it may ask again before it does.
-    return transaction.MarkAccepted() ? 0 : CURL_READFUNC_ABORT;
-  }
-  const std::size_t bytes = std::min(size * count, transaction.piece.size());
-  std::memcpy(buffer, transaction.piece.data(), bytes);
-  transaction.piece.remove_prefix(bytes);
-  return bytes;
-}
-
-int SmtpTransaction::OnDebug(CURL* /*handle*/, curl_infotype type, char* data, std::size_t size,
-                             void* context) {
-  SmtpConversation& conversation = *static_cast<SmtpTransaction*>(context)->conversation;
-  if (type == CURLINFO_HEADER_OUT) conversation.OnCommand({data, size});
-  if (type == CURLINFO_HEADER_IN) conversation.OnReplyLine({data, size});
-  return 0;
-}
-
-// Called after OnDebug with the same line. Returning another size stops the transfer.
-std::size_t SmtpTransaction::OnHeader(char* /*line*/, std::size_t size, std::size_t count,
-                                      void* context) {
-  auto& transaction = *static_cast<SmtpTransaction*>(context);
-  const SmtpConversation& conversation = *transaction.conversation;
-  if (!conversation.MailReply()) return size * count;
-  if (transaction.needs_authentication && !conversation.Authenticated()) {
-    transaction.stop = Stop::kNoAuthentication;
-  } else if (transaction.needs_smtputf8 && !conversation.SmtpUtf8Announced()) {
-    transaction.stop = Stop::kNoSmtpUtf8;
-  }
-  return transaction.stop == Stop::kNone ? size * count : 0;
-}
-
-// Called at least once a second. Returning another value than 0 stops the transfer.
-int SmtpTransaction::OnProgress(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-  auto& transaction = *static_cast<SmtpTransaction*>(context);
-  const std::chrono::steady_clock::time_point now = std::chrono::steady_clock::now();
-  if (transaction.conversation->QuitSent()) {
-    if (!transaction.quit_since) transaction.quit_since = now;
-    return now - *transaction.quit_since < kQuitPatience ? 0 : 1;
-  }
-  if (!transaction.cancelled->load()) return 0;
-  if (!transaction.cancelled_since) transaction.cancelled_since = now;
-  if (transaction.marked && now - *transaction.cancelled_since < kLastReplyGrace) return 0;
-  transaction.stop = Stop::kCancelled;
-  return 1;
-}
-
-RecipientOutcome SmtpTransaction::Outcome(std::size_t i, CURLcode code,
-                                          const std::string& trouble) const {
+RecipientOutcome SmtpTransaction::Outcome(std::size_t i) const {
   const auto later = [](std::string enhanced_code, std::string text) {
     return RecipientOutcome{
         OutcomeKind::kRetryLater, {0, std::move(enhanced_code), std::move(text)}, {}};
   };
-  const SmtpConversation& said = *conversation;
-  if (ReplyClass(*said.MailReply()) != 2) return ByReply(*said.MailReply());
-  if (i >= said.RecipientReplies().size()) {
+  const std::string& trouble = connection_.Trouble();
+  if (ReplyClass(*mail_) != 2) return ByReply(*mail_);
+  if (i >= rcpt_.size()) {
     return later("4.4.2", "the connection was lost before this recipient: " + trouble);
   }
-  if (!Accepted(i)) return ByReply(said.RecipientReplies()[i]);
-  if (!said.DataReply()) {
-    return later("4.4.2", "the connection was lost before the content: " + trouble);
-  }
-  if (said.DataReply()->code != 354) {
+  if (!Accepted(i)) return ByReply(rcpt_[i]);
+  if (!data_) return later("4.4.2", "the connection was lost before the content: " + trouble);
+  if (data_->code != 354) {
     // A positive reply here takes nothing over: there was no content yet.
-    const RecipientOutcome outcome = ByReply(*said.DataReply());
+    const RecipientOutcome outcome = ByReply(*data_);
     return outcome.kind == OutcomeKind::kDelivered
                ? later("4.5.0", "the server answered DATA with a code other than 354")
                : outcome;
   }
-  if (said.FinalReply() && marked) {
-    const int reply_class = ReplyClass(*said.FinalReply());
+  if (final_) {
+    const int reply_class = ReplyClass(*final_);
     const bool definite = reply_class == 2 || reply_class == 4 || reply_class == 5;
-    if (!definite) return {OutcomeKind::kInDoubt, *said.FinalReply(), {}};
-    return ByReply(*said.FinalReply());
+    if (!definite) return {OutcomeKind::kInDoubt, *final_, {}};
+    return ByReply(*final_);
   }
-  if (stop == Stop::kNotMarked) {
+  if (!unmarked_.empty()) {
     return later("4.3.0",
-                 "stopped before the end of the content: the attempt could not be "
-                 "recorded (" +
-                     stop_detail + ")");
+                 "stopped before the end of the content: the attempt could not be recorded (" +
+                     unmarked_ + ")");
   }
-  if (stop == Stop::kContent) {
-    return later("4.3.0", "the stored content could not be read (" + stop_detail + ")");
+  if (!unreadable_.empty()) {
+    return later("4.3.0", "the stored content could not be read (" + unreadable_ + ")");
   }
-  // A failed send means that the end of the content has not left this machine.
-  if (!marked || code == CURLE_SEND_ERROR) {
+  if (!ended_) {
     return later("4.4.2", "the connection was lost while the content was sent: " + trouble);
   }
   return {OutcomeKind::kInDoubt,

@@ -1,67 +1,74 @@
-// SmtpTransaction: some recipients of one message on their way through libcurl: what libcurl calls
-// back about them, and what became of each.
+// SmtpTransaction: one MAIL with its recipients and its content on a connection, and what became
+// of each recipient.
 //
-// Threads  One; `cancelled` may be set by any.
-// Ownership  Borrows all it points to.
+//   Run:  MAIL, RCPT...  (in one go when PIPELINING is announced)
+//         DATA           when at least one recipient was accepted
+//         content        all but its end; then the accepted ones are marked in doubt
+//         .              the point of no return
+//
+// What a sender wants to know goes with it when DSN is announced (RFC 3461 5.2.1), and nothing of
+// it when it is not (5.2.2).
+//
+// Threads  One.
+// Ownership  Borrows all it is given.
 #pragma once
 
-#include <curl/curl.h>
-
-#include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "spooler/transport_provider.h"
-#include "spooler/transports/smtp_conversation.h"
+#include "spooler/transports/smtp_connection.h"
 
 namespace bobbin {
 
-struct SmtpTransaction {
-  // Why it was stopped by us.
-  enum class Stop : std::uint8_t {
-    kNone,
-    kCancelled,
-    kNotMarked,
-    kContent,
-    kNoSmtpUtf8,
-    kNoAuthentication,
-  };
+class SmtpTransaction {
+ public:
+  SmtpTransaction(SmtpConnection& connection, OutboundMessage& message,
+                  std::span<const OutboundRecipient> recipients, std::string_view reverse_path)
+      : connection_(connection),
+        message_(message),
+        recipients_(recipients),
+        reverse_path_(reverse_path) {}
 
-  OutboundMessage* message = nullptr;
-  std::span<const OutboundRecipient> recipients;
-  SmtpConversation* conversation = nullptr;
-  const std::atomic<bool>* cancelled = nullptr;
-  bool needs_smtputf8 = false;
-  bool needs_authentication = false;
+  // Once.
+  void Run();
 
-  Stop stop = Stop::kNone;
-  std::string stop_detail;
-  std::string_view piece;  // Of the content, not yet taken by libcurl.
-  bool marked = false;     // The accepted recipients, in doubt.
-  std::optional<std::chrono::steady_clock::time_point> cancelled_since;
-  std::optional<std::chrono::steady_clock::time_point> quit_since;
+  const std::optional<Reply>& MailReply() const { return mail_; }
+  bool IsMarked() const { return marked_; }
+  // The connection can carry the next one.
+  bool IsOver() const { return final_ && final_->code != 421; }
 
-  // Sets the callbacks below, with `this` as their context.
-  void Attach(CURL* handle);
-
-  bool Accepted(std::size_t i) const;
-
-  // What became of recipient `i`, once MAIL has been answered and the transfer has ended with
-  // `code`, which `trouble` puts into words.
-  RecipientOutcome Outcome(std::size_t i, CURLcode code, const std::string& trouble) const;
+  // Once MAIL has been answered.
+  RecipientOutcome Outcome(std::size_t i) const;
 
  private:
-  static std::size_t OnRead(char* buffer, std::size_t size, std::size_t count, void* context);
-  static int OnDebug(CURL* handle, curl_infotype type, char* data, std::size_t size, void* context);
-  static std::size_t OnHeader(char* line, std::size_t size, std::size_t count, void* context);
-  static int OnProgress(void* context, curl_off_t download_total, curl_off_t download_now,
-                        curl_off_t upload_total, curl_off_t upload_now);
-
+  bool SendEnvelope();
+  std::string MailCommand(bool utf8) const;
+  std::string RcptCommand(const OutboundRecipient& recipient, bool utf8) const;
+  bool Accepted(std::size_t i) const;
+  bool AnyAccepted() const;
+  bool SendContent();
   bool MarkAccepted();
+  RecipientOutcome ByReply(const Reply& reply) const;
+
+  SmtpConnection& connection_;
+  OutboundMessage& message_;
+  std::span<const OutboundRecipient> recipients_;
+  std::string_view reverse_path_;
+
+  // A reply is absent when it has not come.
+  std::optional<Reply> mail_;
+  std::vector<Reply> rcpt_;  // In order.
+  std::optional<Reply> data_;
+  std::optional<Reply> final_;
+  bool marked_ = false;     // The accepted recipients, in doubt.
+  bool ended_ = false;      // The final dot has left this machine.
+  std::string unreadable_;  // Why the content could not be read to its end.
+  std::string unmarked_;    // Why the recipients could not be marked.
 };
 
 }  // namespace bobbin

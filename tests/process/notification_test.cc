@@ -8,7 +8,7 @@
 
 #include <cstdlib>
 #include <fstream>
-#include <optional>
+#include <list>
 
 #include "engine/database.h"
 #include "tests/spooler/smtp_servers.h"
@@ -18,21 +18,24 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::AllOf;
+using testing::EndsWith;
 using testing::HasSubstr;
+using testing::IsSupersetOf;
 using testing::Not;
 
 class Notification : public testing::Test {
  protected:
-  void Start(const std::vector<std::string>& destination) {
-    ASSERT_TRUE(Database::Create(directory_.Path() / "db"));
+  // A bobbind with the database `name` and the host name `name`.x.test; mail sent from now on goes
+  // to it.
+  void Start(const std::vector<std::string>& destination, const std::string& name = "db") {
+    ASSERT_TRUE(Database::Create(directory_.Path() / name));
     const std::string program = BOBBIN_BIN_DIR "/bobbind";
     std::vector<std::string> command{
-        program,       "--database",  (directory_.Path() / "db").string(),
-        "--listen",    "127.0.0.1:0", "--hostname",
-        "mail.x.test", "--log-level", "error"};
+        program,          "--database",  (directory_.Path() / name).string(),
+        "--listen",       "127.0.0.1:0", "--hostname",
+        name + ".x.test", "--log-level", "error"};
     command.insert(command.end(), destination.begin(), destination.end());
-    daemon_.emplace(command);
-    const std::string line = daemon_->ReadLine();
+    const std::string line = daemons_.emplace_back(command).ReadLine();
     port_ = line.substr(line.find_last_of(':') + 1);
     port_ = port_.substr(0, port_.find_first_not_of("0123456789"));
     ASSERT_FALSE(port_.empty()) << line;
@@ -80,7 +83,7 @@ class Notification : public testing::Test {
   }
 
   TemporaryDirectory directory_;
-  std::optional<ChildProcess> daemon_;
+  std::list<ChildProcess> daemons_;
   std::string port_;
 };
 
@@ -131,6 +134,65 @@ TEST_F(Notification, TheNextHopsAnswersAreReportedAsTheSenderWantsThem) {
                             HasSubstr("text/rfc822-headers"), Not(HasSubstr("Marker")),
                             Not(HasSubstr("worse@y.test"))));
   EXPECT_THAT(relayed, HasSubstr("Final-Recipient: rfc822; good@y.test\r\nAction: relayed\r\n"));
+}
+
+constexpr char kAskedOfMail[] = "'RET=FULL', 'ENVID=job+2B7+20a'";
+constexpr char kAskedOfRecipients[] =
+    "('b@y.test', ['NOTIFY=SUCCESS,DELAY', 'ORCPT=rfc822;old+2Bb@x.test']), "
+    "('c@y.test', ['NOTIFY=NEVER', 'ORCPT=x-fax;+20']), ('d@y.test', [])";
+
+TEST_F(Notification, WhatIsAskedForHereIsPassedOnToANextHopThatAnnouncesDsn) {
+  const SmtpTestServer server({"--extension", "DSN"});
+  Start({"--next-hop", server.Url()});
+  SendWithSmtplib(kAskedOfMail, kAskedOfRecipients);
+  Run("until [ -z \"$(" BOBBIN_BIN_DIR
+      "/bobbin queue list --ids --database db)\" ]; do sleep .1; done");
+  ASSERT_EQ(server.Messages().size(), 1U) << "it was told, so nothing is reported here";
+  EXPECT_THAT(server.Messages()[0].sender, EndsWith(" RET=FULL ENVID=job+2B7+20a"));
+  EXPECT_THAT(
+      server.Log(),
+      IsSupersetOf({"1 RCPT TO:<b@y.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;old+2Bb@x.test",
+                    "1 RCPT TO:<c@y.test> NOTIFY=NEVER ORCPT=x-fax;+20", "1 RCPT TO:<d@y.test>"}));
+}
+
+TEST_F(Notification, ANextHopThatDoesNotAnnounceDsnIsSentNothingAndTheSenderIsToldSo) {
+  const SmtpTestServer server;
+  Start({"--next-hop", server.Url()});
+  SendWithSmtplib(kAskedOfMail, kAskedOfRecipients);
+  Run("until [ -z \"$(" BOBBIN_BIN_DIR
+      "/bobbin queue list --ids --database db)\" ]; do sleep .1; done");
+  EXPECT_EQ(server.CountLog("NOTIFY=") + server.CountLog("ORCPT=") + server.CountLog("RET=") +
+                server.CountLog("ENVID="),
+            0U);
+  std::string relayed;
+  for (const TakenMessage& message : server.Messages()) {
+    const bool never = message.recipients == std::vector<std::string>{"c@y.test"};
+    const bool report = message.content.find("multipart/report") != std::string::npos;
+    EXPECT_EQ(message.sender.find("<>") != std::string::npos, never || report);
+    if (report) relayed += message.content;
+  }
+  EXPECT_EQ(server.Messages().size(), 3U);
+  EXPECT_THAT(relayed, AllOf(HasSubstr("Original-Envelope-Id: job+7 a\r\n"),
+                             HasSubstr("Original-Recipient: rfc822; old+b@x.test\r\n"
+                                       "Final-Recipient: rfc822; b@y.test\r\nAction: relayed\r\n"),
+                             Not(HasSubstr("; c@y.test")), Not(HasSubstr("; d@y.test"))));
+}
+
+TEST_F(Notification, TheLastHopOfTwoReportsWithWhatWasSaidAtTheFirst) {
+  Start({"--maildir", (directory_.Path() / "maildir").string()}, "last");
+  Start({"--next-hop", "smtp://127.0.0.1:" + port_}, "first");
+  SendWithSmtplib(kAskedOfMail, kAskedOfRecipients);
+  for (const char* recipient : {"b@y.test", "c@y.test", "d@y.test"}) Arrived(recipient, 1);
+  Arrived("a@x.test", 1);
+  Run("for db in first last; do until [ -z \"$(" BOBBIN_BIN_DIR
+      "/bobbin queue list --ids --database $db)\" ]; do sleep .1; done; done");
+  const std::vector<std::string> reports = Arrived("a@x.test", 1);
+  ASSERT_EQ(reports.size(), 1U) << "one server reports, not both";
+  EXPECT_THAT(reports[0], AllOf(HasSubstr("Reporting-MTA: dns; last.x.test\n"),
+                                HasSubstr("Original-Envelope-Id: job+7 a\n"),
+                                HasSubstr("Original-Recipient: rfc822; old+b@x.test\n"
+                                          "Final-Recipient: rfc822; b@y.test\nAction: delivered\n"),
+                                Not(HasSubstr("; c@y.test")), Not(HasSubstr("; d@y.test"))));
 }
 
 }  // namespace

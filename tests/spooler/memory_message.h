@@ -55,6 +55,7 @@ class MemoryMessage final : public OutboundMessage {
   std::string QueueId() const override { return std::to_string(id_.Object()); }
   Time SubmitTime() const override { return Time(std::chrono::seconds(1'700'000'000)); }
   const std::string& ReversePath() const override { return reverse_path_; }
+  MessageNotification Notification() const override { return notification; }
   const std::vector<OutboundRecipient>& Recipients() const override { return recipients_; }
   RecipientTable GetRecipientTable() const override { return {}; }
   std::uint64_t ContentBytes() const override { return bytes_; }
@@ -79,7 +80,12 @@ class MemoryMessage final : public OutboundMessage {
   }
   const Reply& LastReply(const std::string& address) const { return outcomes.at(address).reply; }
 
+  RecipientNotification& Notification(std::size_t recipient) {
+    return recipients_[recipient].notification;
+  }
+
   MemoryContent content;
+  MessageNotification notification;
   std::function<void()> on_mark;
   bool refuse_marks = false;
   std::vector<std::string> marked;  // Addresses, in order.

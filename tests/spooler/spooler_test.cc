@@ -45,7 +45,6 @@ struct Script {
   std::vector<std::string> contents;
   std::string reverse_path;
   int end_messages = 0;
-  bool relays = false;
 };
 
 class ScriptedTransport final : public TransportProvider {
@@ -53,7 +52,6 @@ class ScriptedTransport final : public TransportProvider {
   explicit ScriptedTransport(Script& script, std::vector<std::string> types = {"SMTP"})
       : script_(script), types_(std::move(types)) {}
   std::string_view Name() const override { return "scripted"; }
-  bool Relays() const override { return script_.relays; }
   std::vector<std::string> AddressTypes() const override { return types_; }
   SubmitResult SubmitMessage(OutboundMessage& message) override {
     std::vector<std::string> addresses;
@@ -361,14 +359,39 @@ TEST_F(SpoolerTest, ADelayIsReportedAlthoughTheTransportCannotBeReached) {
 
 TEST_F(SpoolerTest, WhatAnotherServerTookIsRelayedNotDelivered) {
   const PropertyList asked{Property::Number(pr::kOriginatorDeliveryReportRequested, 1)};
-  script_.relays = true;
   Submit({"b@x.test"}, {Property::Bytes(pr::kEnvelopeId, "job 7")}, kOriginal, asked);
-  script_.steps = {Outcomes({Delivered()}), Outcomes({Delivered()})};
+  RecipientOutcome relayed = Delivered();
+  relayed.delivered_to = DeliveredTo::kRelay;
+  script_.steps = {Outcomes({relayed}), Outcomes({Delivered()})};
   EXPECT_TRUE(RunOnce().worked);
   EXPECT_TRUE(RunOnce().worked);
   EXPECT_THAT(script_.contents.at(1), HasSubstr("Action: relayed"));
   EXPECT_THAT(script_.contents.at(1), HasSubstr("Original-Envelope-Id: job 7"));
   EXPECT_THAT(Queue(), IsEmpty());
+}
+
+TEST_F(SpoolerTest, WhatAReportingServerTookIsLeftToItsReport) {
+  const PropertyList asked{Property::Number(pr::kOriginatorDeliveryReportRequested, 1)};
+  RecipientOutcome told = Delivered();
+  told.delivered_to = DeliveredTo::kNotifyingRelay;
+  RecipientOutcome relayed = Delivered();
+  relayed.delivered_to = DeliveredTo::kRelay;
+  Submit({"told@x.test"}, {}, kOriginal, asked);
+  script_.steps = {Outcomes({told})};
+  EXPECT_TRUE(RunOnce().worked);
+  EXPECT_THAT(Queue(), IsEmpty());
+
+  // One message may go to servers of both kinds, and what such a server refuses is ours to report.
+  Submit({"told@x.test", "relayed@x.test", "failed@x.test"}, {}, kOriginal, asked);
+  script_.steps = {Outcomes({told, relayed, Failed()})};
+  EXPECT_TRUE(RunOnce().worked);
+  script_.contents.clear();
+  while (RunOnce().worked) {
+  }
+  ASSERT_THAT(script_.contents, SizeIs(2)) << "one that it failed, one that it was relayed";
+  for (const std::string& report : script_.contents) {
+    EXPECT_THAT(report, Not(HasSubstr("told@x.test\r\nAction")));
+  }
 }
 
 TEST_F(SpoolerTest, OnlyTheHeaderIsReturnedWhenThatIsAskedFor) {

@@ -220,6 +220,31 @@ TEST(SmtpTransport, AConnectionThatOwesAReplyIsNotUsedAgain) {
   EXPECT_EQ(server.CountLog("connected"), 2u);
 }
 
+TEST(SmtpTransport, AReplyNobodyAskedForIsNotTakenForTheNextOne) {
+  // In one piece, so that it is there with the reply before it.
+  const SmtpTestServer server({"--once", "dot=250 2.0.0 taken\r\n250 2.0.0 once more", "--reply",
+                               "rcpt:no@x.test=550 5.1.1 no"});
+  const auto transport = ConnectTo(server);
+  MemoryMessage first("a@x.test", {"b@x.test"}, kMail);
+  EXPECT_EQ(transport->SubmitMessage(first).status, SubmitStatus::kDone);
+  MemoryMessage second("a@x.test", {"no@x.test", "b@x.test"}, kMail);
+  EXPECT_EQ(transport->SubmitMessage(second).status, SubmitStatus::kDone);
+  EXPECT_EQ(second.Kind("no@x.test"), OutcomeKind::kFailed);
+  EXPECT_THAT(second.marked, ElementsAre("b@x.test"));
+  EXPECT_EQ(server.CountLog("connected"), 2u);
+}
+
+TEST(SmtpTransport, AReplyWithoutAnEndIsGivenUp) {
+  std::string reply = "mail=";
+  while (reply.size() < 100'000) reply += "250-" + std::string(70, 'x') + "|";
+  const SmtpTestServer server({"--reply", reply + "HANG"});
+  const auto transport = ConnectTo(server);
+  MemoryMessage message("a@x.test", {"b@x.test"}, kMail);
+  const SubmitResult result = transport->SubmitMessage(message);
+  EXPECT_EQ(result.status, SubmitStatus::kUnavailable);
+  EXPECT_THAT(result.reply.text, HasSubstr("a reply without an end"));
+}
+
 TEST(SmtpTransport, AServerThatDoesNotAnswerQuitHoldsNobodyUp) {
   const SmtpTestServer server({"--reply", "quit=HANG", "--reply", "rcpt:no@x.test=550 5.1.1 no"});
   const auto transport = ConnectTo(server);
@@ -300,7 +325,7 @@ TEST(SmtpTransport, AConnectionTheServerClosedMeanwhileIsReplaced) {
   }
 }
 
-// The race libcurl cannot see: the server closes while MAIL is on its way.
+// The race nobody can see: the server closes while MAIL is on its way.
 TEST(SmtpTransport, AReusedConnectionThatDiesAtMailIsReplaced) {
   for (const char* dying : {"mail:2=CLOSE", "mail:2=421 4.4.2 idle for too long|CLOSE"}) {
     SCOPED_TRACE(dying);
@@ -398,7 +423,7 @@ TEST(SmtpTransport, NullReversePathAndBareLocalPartGoAsTheyAre) {
   MemoryMessage message("", {"postmaster", "\"a b@c\"@x.test"}, kMail);
   EXPECT_EQ(transport->SubmitMessage(message).status, SubmitStatus::kDone);
   ASSERT_THAT(server.Messages(), SizeIs(1));
-  EXPECT_EQ(server.Messages()[0].sender, "FROM:<>");
+  EXPECT_EQ(server.Messages()[0].sender, "FROM:<> BODY=8BITMIME");
   EXPECT_THAT(server.Messages()[0].recipients, ElementsAre("postmaster", "\"a b@c\"@x.test"));
 }
 
@@ -487,7 +512,7 @@ TEST(SmtpTransport, AServerLostBetweenTransactionsKeepsWhatWasDelivered) {
   ExpectOutcome(message, "c@x.test", {OutcomeKind::kRetryLater, 421, "4.3.2", "no more"});
 }
 
-// libcurl stuffs dots in a buffer of its own, across reads and partly sent pieces.
+// Dots are doubled across pieces of the content and partly sent buffers.
 TEST(SmtpTransport, DotsArriveWhateverThePieces) {
   const SmtpTestServer server;
   const auto transport = ConnectTo(server);
