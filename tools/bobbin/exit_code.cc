@@ -26,6 +26,7 @@ ExitCode ExitCodeOf(ErrorCode code) {
     case ErrorCode::kNotEnoughMemory:
       return ExitCode::kOsError;
     case ErrorCode::kCollision:
+    case ErrorCode::kSubmitted:
       return ExitCode::kCantCreate;
     case ErrorCode::kDiskError:
     case ErrorCode::kCorruptData:
@@ -61,6 +62,8 @@ std::string_view WhatToDo(ErrorCode code) {
     case ErrorCode::kNotFound:
     case ErrorCode::kObjectDeleted:
       return "it may have been sent and deleted; `bobbin queue list` shows what is queued";
+    case ErrorCode::kSubmitted:
+      return "it was not queued once more";
     case ErrorCode::kTooBig:
       return "nothing was queued; send it in parts";
     case ErrorCode::kNotEnoughDisk:

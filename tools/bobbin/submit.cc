@@ -58,8 +58,26 @@ class Submission {
     return Store(store);
   }
 
+  ExitCode RunDraft() {
+    const std::string what = "submit " + request_.draft_id;
+    if (request_.sender_given) {
+      if (const ExitCode code = ReadSender(); code != ExitCode::kOk) return code;
+    }
+    if (const ExitCode code = ReadSendTime(); code != ExitCode::kOk) return code;
+    ASSIGN_OR_COMPLAIN(const MessageId id, what, ParseMessageId(request_.draft_id));
+    ASSIGN_OR_COMPLAIN(Database database, "open the database", OpenDatabase(line_));
+    ASSIGN_OR_COMPLAIN(Message message, what, OpenDraft(database, id));
+    ASSIGN_OR_COMPLAIN(const EntryId entry_id, what, message.Id());
+    COMPLAIN_IF_ERROR(what, ApplyOptions(message));
+    if (const Result<void> submitted = message.SubmitMessage(); !submitted) {
+      return ComplainAboutDraft(what, submitted.error());
+    }
+    PrintQueueId(ToQueueId(id), entry_id);
+    return ExitCode::kOk;
+  }
+
  private:
-  ExitCode ReadEnvelope() {
+  ExitCode ReadSender() {
     const Result<std::string> sender =
         request_.sender_given ? ParseSender(request_.sender) : DefaultSender();
     if (!sender) {
@@ -69,6 +87,12 @@ class Submission {
                       sender.error().detail, "name a sender with -f");
     }
     envelope_.reverse_path = *sender;
+    return ExitCode::kOk;
+  }
+
+  ExitCode ReadEnvelope() {
+    if (const ExitCode code = ReadSender(); code != ExitCode::kOk) return code;
+    if (const ExitCode code = ReadSendTime(); code != ExitCode::kOk) return code;
     if (const ExitCode code = ReadNotification(); code != ExitCode::kOk) return code;
     for (const std::string& text : request_.recipients) {
       const auto list = request_.as_sendmail ? std::nullopt : ListNameOf(text);
@@ -89,15 +113,18 @@ class Submission {
     return ExitCode::kOk;
   }
 
-  ExitCode ReadNotification() {
-    if (!request_.send_at.empty()) {
-      const Result<Time> time = ParseSendTime(request_.send_at, now_);
-      if (!time) {
-        return Complain(ExitCode::kUsage, "--send-at " + request_.send_at, time.error().detail,
-                        kNothingQueued);
-      }
-      send_at_ = *time;
+  ExitCode ReadSendTime() {
+    if (request_.send_at.empty()) return ExitCode::kOk;
+    const Result<Time> time = ParseSendTime(request_.send_at, now_);
+    if (!time) {
+      return Complain(ExitCode::kUsage, "--send-at " + request_.send_at, time.error().detail,
+                      kNothingQueued);
     }
+    send_at_ = *time;
+    return ExitCode::kOk;
+  }
+
+  ExitCode ReadNotification() {
     if (!request_.notify.empty()) {
       notify_ = ParseNotify(request_.notify);
       if (!notify_) {
@@ -293,6 +320,63 @@ class Submission {
     return ExitCode::kOk;
   }
 
+  // In whichever store it is. What was sent, or received, is refused: MAPI would let it be
+  // submitted again, and everyone would have it twice.
+  static Result<Message> OpenDraft(Database& database, MessageId id) {
+    ASSIGN_OR_RETURN(const std::vector<MessageStoreInfo> stores, database.ListMessageStores());
+    for (const MessageStoreInfo& info : stores) {
+      ASSIGN_OR_RETURN(const MessageStore store, database.OpenMessageStore(info.name));
+      Result<Message> message = store.OpenMessage(store.EntryIdOf(id.value), kMapiModify);
+      if (!message) {
+        const ErrorCode code = message.error().code;
+        if (code == ErrorCode::kInvalidEntryId || code == ErrorCode::kNotFound) continue;
+        return message;
+      }
+      ASSIGN_OR_RETURN(const Property flags, message->GetProp(pr::kMessageFlags));
+      if ((flags.number & kMsgFlagUnsent) != 0) return message;
+      return Fail(ErrorCode::kSubmitted, "it is no draft: it was sent, or received");
+    }
+    return Fail(ErrorCode::kNotFound, "there is no message " + ToQueueId(id));
+  }
+
+  Result<void> ApplyOptions(Message& message) const {
+    std::vector<Property> given;
+    std::vector<PropertyTag> overruled;
+    if (request_.sender_given) {
+      given.push_back(Property::Bytes(pr::kSenderAddressType, "SMTP"));
+      given.push_back(Property::Bytes(pr::kSenderEmailAddress, envelope_.reverse_path));
+      given.push_back(Property::Bytes(pr::kSenderName, envelope_.reverse_path));
+      overruled.push_back(pr::kSenderSmtpAddress);
+    }
+    if (!request_.full_name.empty()) {
+      given.push_back(Property::Bytes(pr::kSenderName, request_.full_name));
+    }
+    if (send_at_) {
+      given.push_back(Property::Number(pr::kDeferredSendTime, ToFileTime(*send_at_)));
+      // They would come first.
+      overruled.push_back(pr::kDeferredSendNumber);
+      overruled.push_back(pr::kDeferredSendUnits);
+    }
+    if (given.empty()) return {};
+    ASSIGN_OR_RETURN(const std::vector<PropertyProblem> problems, message.SetProps(given));
+    if (!problems.empty()) {
+      return Fail(problems[0].code, "the message does not take a sender or a time");
+    }
+    if (overruled.empty()) return {};
+    RETURN_IF_ERROR(message.DeleteProps(overruled));
+    return {};
+  }
+
+  static ExitCode ComplainAboutDraft(const std::string& what, const Error& error) {
+    std::string_view what_to_do = WhatToDo(error.code);
+    if (error.code == ErrorCode::kNoRecipients) what_to_do = kNothingQueued;
+    if (error.code == ErrorCode::kNotFound) {
+      what_to_do = "nothing was queued; `bobbin list show` names the lists";
+    }
+    return Complain(ExitCodeOf(error.code), what,
+                    std::string(ErrorName(error.code)) + ": " + error.detail, what_to_do);
+  }
+
   // The message is queued by now. A caller that is told of a failure would submit it again, so
   // that its reader has gone away is said, but does not count.
   void PrintQueueId(const std::string& queue_id, const EntryId& entry_id) const {
@@ -328,6 +412,7 @@ class Submission {
 ExitCode RunSubmit(const CommandLine& line, const SubmitRequest& request) {
   std::signal(SIGPIPE, SIG_IGN);
   InitializeInternetMessage();
+  if (!request.draft_id.empty()) return Submission(line, request).RunDraft();
   if (isatty(STDIN_FILENO) != 0 && !request.as_sendmail) {
     std::fputs(
         "bobbin: reading the message from the terminal; Ctrl-D at the start of a line ends it\n",

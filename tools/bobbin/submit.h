@@ -1,4 +1,5 @@
-// Submitting a message from standard input: what `bobbin submit` and `sendmail` share.
+// Submitting a message from standard input: what `bobbin submit` and `sendmail` share. And
+// submitting a draft that is in the database (`bobbin submit --id`).
 //
 // Content     Streamed: the process holds its header section and one piece, never the whole.
 //             `bobbin submit` stores it byte for byte. As sendmail, programs rely on the fields
@@ -32,6 +33,9 @@ struct SubmitRequest {
   bool dot_ends = false;
   bool as_sendmail = false;  // Adds what is missing in the header; prints nothing.
   bool quiet = false;
+  // Not empty: this draft, not standard input. Of the others `sender`, `full_name` and `send_at`
+  // count, when given, before what the draft says; and `quiet`.
+  std::string draft_id;
 };
 
 ExitCode RunSubmit(const CommandLine& line, const SubmitRequest& request);

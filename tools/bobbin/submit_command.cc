@@ -1,4 +1,4 @@
-// bobbin submit: queues a message from standard input.
+// bobbin submit: queues a message from standard input, or a draft of the database.
 #include <memory>
 
 #include "tools/bobbin/command_line.h"
@@ -25,7 +25,8 @@ void AddIgnoredOptions(CLI::App& command) {
 }  // namespace
 
 void AddSubmitCommand(CLI::App& app, CommandLine& line) {
-  CLI::App* command = AddCommand(app, line, "submit", "Queue a message from standard input");
+  CLI::App* command =
+      AddCommand(app, line, "submit", "Queue a message from standard input, or a draft");
   auto request = std::make_shared<SubmitRequest>();
   command->add_option("RECIPIENT", request->recipients, "Envelope recipients");
   command->add_flag("-t", request->recipients_from_header,
@@ -44,6 +45,11 @@ void AddSubmitCommand(CLI::App& app, CommandLine& line) {
                       "Not before this time: 2026-01-31T12:00:00Z, or +2h, +30m, +1d");
   command->add_flag("--keep", request->keep, "Keep it in Sent Items when it is delivered");
   command->add_flag("-q,--quiet", request->quiet, "Do not print the queue id");
+  CLI::Option* draft = command->add_option(
+      "--id", request->draft_id, "Queue this draft of the database, to its own recipients");
+  for (const char* of_input : {"RECIPIENT", "-t", "--store", "-N", "-R", "-V", "--keep"}) {
+    draft->excludes(command->get_option(of_input));
+  }
   AddJsonOption(*command, line);
   AddIgnoredOptions(*command);
   command->callback([&line, request, sender] {
