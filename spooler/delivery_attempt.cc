@@ -301,7 +301,7 @@ void DeliveryAttempt::OfferTo(std::size_t transport) {
       case SubmitStatus::kNotDeferred:
         return deferred.Drop(due_.message, transport, &provider);
       case SubmitStatus::kError:
-        return ApplyError(result, mine);
+        return ApplyError(transport, result, mine);
       case SubmitStatus::kCancelled:
         cancelled_ = true;
         return;
@@ -315,6 +315,7 @@ bool DeliveryAttempt::ApplyEnd(std::size_t transport, Offered& offered, EndResul
   const std::vector<Recipient*>& recipients = offered.OfferedRecipients();
   if (end == EndResult::kResendNow && !may_resend) end = EndResult::kResendLater;
   bool is_left = false;
+  std::vector<Recipient*> left;  // Until later.
   for (std::size_t i = 0; i < recipients.size(); ++i) {
     Recipient& recipient = *recipients[i];
     if (recipient.row.delivery.responsibility) continue;  // Saved by the provider already.
@@ -324,9 +325,10 @@ bool DeliveryAttempt::ApplyEnd(std::size_t transport, Offered& offered, EndResul
       ++recipient.next_transport;
     } else {
       is_left = true;
-      if (end == EndResult::kResendLater) WaitForSchedule(recipient);
+      if (end == EndResult::kResendLater) left.push_back(&recipient);
     }
   }
+  MakeWait(transport, left, {});
   if (end == EndResult::kDoNotResend && is_left) {
     context_.shared.deferred.Defer(due_.message, transport, &provider);
     Tell(SpoolerEventKind::kMessageDeferred, nullptr, provider.Name(), "taken aside");
@@ -381,30 +383,60 @@ void DeliveryAttempt::ApplyUnavailable(std::size_t transport, const SubmitResult
     recipient->row.delivery.last_reply = result.reply;
     recipient->row.delivery.remote_host = result.remote_host;
   }
+  TellRest(transport, until, result);
+}
+
+void DeliveryAttempt::TellRest(std::size_t transport, Time until, const SubmitResult& why) const {
   SpoolerEvent event{SpoolerEventKind::kTransportUnavailable,
                      due_.message,
                      std::string(context_.transports[transport]->Name()),
                      {},
                      {},
                      until,
-                     result.reply.text};
-  event.delivery.remote_host = result.remote_host;
+                     why.reply.text};
+  event.delivery.remote_host = why.remote_host;
   context_.events(event);
 }
 
-void DeliveryAttempt::ApplyError(const SubmitResult& result,
+void DeliveryAttempt::ApplyError(std::size_t transport, const SubmitResult& result,
                                  const std::vector<Recipient*>& offered) {
+  std::vector<Recipient*> left;
   for (Recipient* recipient : offered) {
     if (recipient->row.delivery.responsibility) continue;
     CountAttempt(*recipient);
     recipient->row.delivery.last_reply = result.reply;
     recipient->row.delivery.remote_host = result.remote_host;
-    WaitForSchedule(*recipient);
+    left.push_back(recipient);
   }
+  MakeWait(transport, left, result);
+}
+
+// After what may be the message's fault as well as the transport's. The first time the transport
+// rests until the retry and the message keeps its place, so that nothing overtakes it (C48). After
+// that it waits alone: one that is never taken must not stop those behind it again and again.
+void DeliveryAttempt::MakeWait(std::size_t transport, const std::vector<Recipient*>& recipients,
+                               const SubmitResult& why) {
+  bool keeps_place = false;
+  for (Recipient* recipient : recipients) {
+    RecipientDelivery& delivery = recipient->row.delivery;
+    recipient->changed = true;
+    if (context_.options.retry.IsExpired(now_, submit_time_)) {
+      Settle(*recipient, RecipientState::kExpired);
+      Tell(SpoolerEventKind::kRecipientExpired, recipient, {});
+    } else if (recipient->next_attempt_before == Time{}) {
+      delivery.next_attempt = now_;  // Due still, and marked: it has made the transport rest.
+      keeps_place = true;
+    } else {
+      WaitForSchedule(*recipient);
+    }
+  }
+  if (!keeps_place) return;
+  const Time until = context_.options.retry.NextAttempt(now_, 1, context_.random());
+  Rest(transport, until, context_.shared.Failures(transport));
+  TellRest(transport, until, why);
 }
 
 void DeliveryAttempt::WaitForSchedule(Recipient& recipient) {
-  recipient.changed = true;
   recipient.waits = true;
   RecipientDelivery& delivery = recipient.row.delivery;
   delivery.next_attempt =

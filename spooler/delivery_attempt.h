@@ -87,7 +87,11 @@ class DeliveryAttempt {
   void Rest(std::size_t transport, Time until, std::uint32_t failures);
   void ApplyUnavailable(std::size_t transport, const SubmitResult& result,
                         const std::vector<Recipient*>& offered);
-  void ApplyError(const SubmitResult& result, const std::vector<Recipient*>& offered);
+  void TellRest(std::size_t transport, Time until, const SubmitResult& why) const;
+  void ApplyError(std::size_t transport, const SubmitResult& result,
+                  const std::vector<Recipient*>& offered);
+  void MakeWait(std::size_t transport, const std::vector<Recipient*>& recipients,
+                const SubmitResult& why);
   void WaitForSchedule(Recipient& recipient);
   void Apply(Recipient& recipient, RecipientOutcome outcome, std::string_view transport);
   void Settle(Recipient& recipient, RecipientState state);

@@ -15,9 +15,10 @@
 //
 // A transport that cannot be reached is left alone until its own back-off is over; messages that
 // need it wait in order, without an attempt of their own. A younger message overtakes only when
-// another transport can take it (C48). Recipients go to the first transport whose UIDs match, else
-// whose address types do, in transport order, and on to the next match when that leaves them FALSE
-// (C66, C67). Transports log on when the Spooler is made and off when it is destroyed.
+// another transport can take it (C48), or when the older one alone is what a transport does not
+// take (spooler/transport_provider.h, Order). Recipients go to the first transport whose UIDs
+// match, else whose address types do, in transport order, and on to the next match when that leaves
+// them FALSE (C66, C67). Transports log on when the Spooler is made and off when it is destroyed.
 //
 // Durability  Nothing of its own: a new Spooler after a crash goes on where the store says.
 // Threads     A Spooler: one worker thread, with a SpoolerSession of its own (two workers on one

@@ -36,9 +36,17 @@
 
 namespace bobbin {
 
-// How SubmitMessage ends, and what the spooler does (specification 4.17). While a transport makes
-// it wait (kBusy, kWait, kUnavailable) nothing is offered to that, so that its messages stay in
-// order; younger ones go to other transports meanwhile (C48).
+// How SubmitMessage ends, and what the spooler does (specification 4.17).
+//
+// Order (C48)  While a transport makes a message wait, nothing is offered to that transport: its
+//              messages stay in order, and younger ones go to other transports meanwhile.
+//                kBusy, kWait, kUnavailable  each time
+//                kError, kResendLater        the first time, until the retry. After that the
+//                                            message waits alone, because the message may be what
+//                                            is wrong, and would stop all mail behind it for days.
+//                kDoNotResend                never: the transport has taken the message aside in
+//                                            order to go on, and when it asks for it is its secret.
+//              OutcomeKind::kRetryLater is about a recipient and makes only that wait.
 enum class SubmitStatus : std::uint8_t {
   kDone,         // S_OK: calls EndMessage.
   kBusy,         // MAPI_E_BUSY: offers again soon.
@@ -48,7 +56,8 @@ enum class SubmitStatus : std::uint8_t {
                  // attempts count, and `reply` is kept for every recipient offered.
   kNotDeferred,  // MAPI_E_CANCEL: drops the deferral; never offers again in this session (C77).
   kCancelled,    // MAPI_E_USER_CANCEL: stops with this message.
-  kError,        // Any other: by the schedule; attempts count, and `reply` is kept.
+  kError,        // Any other: after the first retry pause, then by the schedule; attempts count,
+                 // and `reply` is kept.
 };
 
 struct SubmitResult {
@@ -62,7 +71,7 @@ struct SubmitResult {
 enum class EndResult : std::uint32_t {
   kSent = 0,               // Who is left FALSE goes to the next transport.
   kResendNow = 0x10000,    // SubmitMessage again at once; at most 3 times, then as kResendLater.
-  kResendLater = 0x20000,  // By the schedule; nobody's attempt counts.
+  kResendLater = 0x20000,  // As after kError; nobody's attempt counts.
   kDoNotResend = 0x40000,  // Not before SpoolerNotify(kSentDeferred). A promise of this session:
                            // after a restart the message is offered as a new one.
 };

@@ -74,36 +74,117 @@ TEST_F(Conformance, C032_UnresolvedRecipientsAreReportedNotRefused) {
                     Not(testing::HasSubstr("unknown; b@x.test"))));
 }
 
+// How a transport makes a message wait.
+struct Wait {
+  const char* name;
+  SubmitStatus status = SubmitStatus::kDone;
+  EndResult end = EndResult::kSent;
+};
+const Wait kError{"other error", SubmitStatus::kError};
+const Wait kResendLater{"resend later", SubmitStatus::kDone, EndResult::kResendLater};
+const Wait kDoNotResend{"do not resend", SubmitStatus::kDone, EndResult::kDoNotResend};
+
+// From now on, `message` is made to wait, every time; all others are taken.
+void MakeWait(TransportScript& script, const Wait& wait, MessageId message) {
+  script.retry_after = std::chrono::seconds(60);
+  script.during = [&script, wait, message](OutboundMessage& offered) {
+    const bool waits = MessageId{offered.Id().Object()} == message;
+    script.status = waits ? wait.status : SubmitStatus::kDone;
+    script.ends.assign(waits && wait.end != EndResult::kSent ? 1 : 0, wait.end);
+    script.outcome = [waits](const OutboundRecipient&) {
+      return waits ? OutcomeKind::kNotServed : OutcomeKind::kDelivered;
+    };
+  };
+}
+
+// Whose turn it was, one after the other: offered again at once is one turn.
+std::vector<MessageId> Turns(const TransportScript& script) {
+  std::vector<MessageId> turns;
+  for (const auto& offer : script.offers) {
+    if (turns.empty() || turns.back() != offer.message) turns.push_back(offer.message);
+  }
+  return turns;
+}
+
 // C48: A younger message may be sent before an older one only when the older one's transport is
-// temporarily unavailable and the younger needs another transport. Whatever makes the transport
-// wait: the wire, a wish to wait, or being busy.
+// temporarily unavailable and the younger needs another transport. Whatever makes the older one
+// wait: the wire, a wish to wait, being busy, any other error, or the end of the message.
 TEST_F(Conformance, C048_AYoungerMessageOvertakesOnlyThroughAnotherTransport) {
-  for (const SubmitStatus waiting :
-       {SubmitStatus::kUnavailable, SubmitStatus::kWait, SubmitStatus::kBusy}) {
-    SCOPED_TRACE(static_cast<int>(waiting));
+  for (const Wait& wait :
+       {Wait{"unavailable", SubmitStatus::kUnavailable}, Wait{"wait", SubmitStatus::kWait},
+        Wait{"busy", SubmitStatus::kBusy}, kError, kResendLater,
+        Wait{"resend now, for ever", SubmitStatus::kDone, EndResult::kResendNow}}) {
+    SCOPED_TRACE(wait.name);
     TransportScript smtp;
     TransportScript fax;
     fax.address_types = {"FAX"};
-    smtp.status = waiting;
-    smtp.retry_after = std::chrono::seconds(60);
     const MessageId older = IdOf(SubmitNew(Store(), {"older@x.test"}));
     const MessageId younger = IdOf(SubmitNew(Store(), {"younger@x.test"}));
     const MessageId by_fax = IdOf(SubmitTo(Store(), {Typed("+1 555", "FAX")}));
+    MakeWait(smtp, wait, older);
     ScriptedSpooler spooler(Db(), {&smtp, &fax});
     const StepResult idle = spooler.RunUntilIdle(Clock().Now());
-    ASSERT_THAT(smtp.offers, SizeIs(1)) << "the younger one must wait behind it";
-    EXPECT_EQ(smtp.offers[0].message, older);
-    ASSERT_THAT(fax.offers, SizeIs(1));
-    EXPECT_EQ(fax.offers[0].message, by_fax);
+    ASSERT_THAT(Turns(smtp), ElementsAre(older)) << "the younger one must wait behind it";
+    EXPECT_THAT(Turns(fax), ElementsAre(by_fax));
     ASSERT_TRUE(idle.next_due);
-    smtp.status = SubmitStatus::kDone;
+    EXPECT_GT(*idle.next_due, Clock().Now());
+    EXPECT_LE(*idle.next_due, Clock().Now() + std::chrono::seconds(60));
+    spooler.RunUntilIdle(*idle.next_due - std::chrono::nanoseconds(100));
+    ASSERT_THAT(Turns(smtp), ElementsAre(older));
+    smtp.offers.clear();
+    MakeWait(smtp, {}, {});
     spooler.RunUntilIdle(*idle.next_due);
-    ASSERT_THAT(smtp.offers, SizeIs(3));
-    EXPECT_EQ(smtp.offers[1].message, older) << "in the order of their submission";
-    EXPECT_EQ(smtp.offers[2].message, younger);
+    EXPECT_THAT(Turns(smtp), ElementsAre(older, younger)) << "in the order of their submission";
     EXPECT_THAT(QueueOrder(Db()), IsEmpty());
     Clock().Set(*idle.next_due + std::chrono::hours(1));
   }
+}
+
+// C48, ruling: what may be the older message's own fault - any other error, "resend later" - makes
+// the transport wait once. By the letter one message that is never taken would stop all mail behind
+// it until it expires, days later. A restart between the two attempts is no first time.
+TEST_F(Conformance, C048_AMessageThatIsRefusedAgainWaitsAlone) {
+  for (const Wait& wait : {kError, kResendLater}) {
+    for (const bool restarts : {false, true}) {
+      SCOPED_TRACE(wait.name);
+      TransportScript smtp;
+      const MessageId older = IdOf(SubmitNew(Store(), {"older@x.test"}));
+      const MessageId younger = IdOf(SubmitNew(Store(), {"younger@x.test"}));
+      MakeWait(smtp, wait, older);
+      std::optional<ScriptedSpooler> spooler;
+      spooler.emplace(Db(), smtp);
+      const StepResult idle = spooler->RunUntilIdle(Clock().Now());
+      ASSERT_THAT(Turns(smtp), ElementsAre(older));
+      ASSERT_TRUE(idle.next_due);
+      if (restarts) {
+        spooler.reset();
+        spooler.emplace(Db(), smtp);
+      }
+      smtp.offers.clear();
+      const StepResult again = spooler->RunUntilIdle(*idle.next_due);
+      EXPECT_THAT(Turns(smtp), ElementsAre(older, younger));
+      EXPECT_THAT(QueueOrder(Db()), ElementsAre(older));
+      ASSERT_TRUE(again.next_due);
+      EXPECT_GT(*again.next_due, *idle.next_due) << "on a schedule of its own";
+      MakeWait(smtp, {}, {});
+      spooler->RunUntilIdle(*again.next_due);
+      EXPECT_THAT(QueueOrder(Db()), IsEmpty());
+      Clock().Set(*again.next_due + std::chrono::hours(1));
+    }
+  }
+}
+
+// C48, ruling: a message that the transport has taken aside waits for nothing; the transport does
+// that to go on with the others, and may keep it for as long as it likes.
+TEST_F(Conformance, C048_AMessageTakenAsideKeepsNobodyWaiting) {
+  TransportScript smtp;
+  const MessageId older = IdOf(SubmitNew(Store(), {"older@x.test"}));
+  const MessageId younger = IdOf(SubmitNew(Store(), {"younger@x.test"}));
+  MakeWait(smtp, kDoNotResend, older);
+  ScriptedSpooler spooler(Db(), smtp);
+  spooler.RunUntilIdle(Clock().Now());
+  EXPECT_THAT(Turns(smtp), ElementsAre(older, younger));
+  EXPECT_THAT(QueueOrder(Db()), ElementsAre(older));
 }
 
 // C55: AbortSubmit of a message deferred by a transport leads to

@@ -309,6 +309,23 @@ TEST_F(SpoolerTest, ExpiryEndsInAReport) {
   EXPECT_THAT(Queue()[0].subject, HasSubstr("Undeliverable"));
 }
 
+// Whatever keeps it: an answer that is an error each time, or content that cannot be read.
+TEST_F(SpoolerTest, ExpiryEndsAnErrorThatComesEachTime) {
+  const EntryId id = Submit({"b@x.test"});
+  Script::Step error;
+  error.result = {SubmitStatus::kError, {0, "4.3.0", "no idea"}, {}, 0s};
+  script_.steps = {error, error, error};
+  EXPECT_TRUE(RunOnce().worked);
+  clock_.Advance(23h);
+  EXPECT_TRUE(RunOnce().worked);
+  ASSERT_THAT(Recipients(id), SizeIs(1));
+  EXPECT_EQ(Recipients(id)[0].delivery.state, RecipientState::kPending);
+  clock_.Advance(2h);
+  EXPECT_TRUE(RunOnce().worked);
+  ASSERT_THAT(Queue(), SizeIs(1));
+  EXPECT_THAT(Queue()[0].subject, HasSubstr("Undeliverable"));
+}
+
 TEST_F(SpoolerTest, ADelayIsReportedOnceAndRememberedAcrossARestart) {
   const PropertyList asked{Property::Number(pr::kDelayReportRequested, 1)};
   const EntryId id = Submit({"b@x.test", "c@x.test"}, {}, kOriginal, asked);
