@@ -97,7 +97,6 @@ ReportMessage MakeReport(ReportKind kind, const ReportedOriginal& original,
   ReportMessage report;
   report.recipient = ReportAddress(original.properties);
   if (report.recipient.empty()) report.recipient = original.reverse_path;
-  report.attach_original = kind == ReportKind::kNonDelivery;
   if (original.was_preprocessed) report.original_properties = original.properties;
   for (const ReportEntry& entry : entries) {
     report.recipients.push_back({entry.row.id, RecipientProperties(kind, entry, now)});
@@ -118,9 +117,12 @@ ReportMessage MakeReport(ReportKind kind, const ReportedOriginal& original,
   // RFC 3461 4.3: RET is about failures; other reports return the header section at most.
   request.original_is_headers_only =
       kind != ReportKind::kNonDelivery || original.properties.FlagOr(pr::kReportHeadersOnly, false);
-  request.original =
-      ReadOriginal(original, options.report_original_bytes_max, request.original_is_headers_only)
-          .value_or("");
+  Result<std::string> text =
+      ReadOriginal(original, options.report_original_bytes_max, request.original_is_headers_only);
+  // What cannot be read cannot be attached either; the sender is told all the same.
+  const bool is_readable = text || text.error().code == ErrorCode::kTooBig;
+  report.attach_original = kind == ReportKind::kNonDelivery && is_readable;
+  request.original = std::move(text).value_or("");
   report.content = RenderReport(request);
   report.properties = ReportProperties(request, original.properties, original.entry_id);
   return report;

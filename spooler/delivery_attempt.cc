@@ -346,12 +346,19 @@ void DeliveryAttempt::TakeBackMarks(const std::vector<Recipient*>& offered) {
 }
 
 // Content that is too big or damaged will be so the next time, too. What else kept it from being
-// read may pass.
+// read may pass, until the message expires.
 void DeliveryAttempt::ApplyUnreadable(const Error& error, std::string_view transport,
                                       const std::vector<Recipient*>& offered) {
   if (error.code == ErrorCode::kTooBig) {
     for (Recipient* recipient : offered) {
       Apply(*recipient, {OutcomeKind::kFailed, {0, "5.3.4", error.detail}, {}}, transport);
+    }
+    return;
+  }
+  if (context_.options.retry.IsExpired(now_, submit_time_) &&
+      error.code != ErrorCode::kCorruptData) {
+    for (Recipient* recipient : offered) {
+      Apply(*recipient, {OutcomeKind::kRetryLater, {0, "4.3.0", error.detail}, {}}, transport);
     }
     return;
   }
