@@ -168,14 +168,17 @@ Result<void> CheckRow(const RecipientRow& row) {
   return {};
 }
 
-// PR_RESPONSIBILITY may be given as a property; it is kept as the typed field. Properties of type
-// PT_ERROR, which a table's row has for those that are missing, are left out.
-void NormalizeRow(RecipientRow& row) {
+// Properties of type PT_ERROR are those that the row of a table does not have.
+void LeaveOutErrors(RecipientRow& row) {
   std::vector<PropertyTag> missing;
   for (const Property& property : row.properties) {
     if (property.tag.SingleType() == PropertyType::kError) missing.push_back(property.tag);
   }
   for (const PropertyTag tag : missing) row.properties.Erase(tag);
+}
+
+// PR_RESPONSIBILITY may be given as a property; it is kept as the typed field.
+void NormalizeRow(RecipientRow& row) {
   if (const Property* given = row.properties.Find(pr::kResponsibility)) {
     row.delivery.responsibility = given->number != 0;
   }
@@ -305,6 +308,7 @@ Result<void> Message::ModifyRecipients(std::uint32_t flags, std::vector<Recipien
   }
   // A row without properties is a null recipient: skipped. REMOVE needs only the row id.
   if (flags != kModifyRecipientsRemove) {
+    for (RecipientRow& row : rows) LeaveOutErrors(row);
     std::erase_if(rows, [](const RecipientRow& row) { return row.properties.Size() == 0; });
     for (RecipientRow& row : rows) {
       NormalizeRow(row);
@@ -320,6 +324,9 @@ Result<void> Message::ModifyRecipients(std::uint32_t flags, std::vector<Recipien
     }
   } else {
     for (RecipientRow& row : rows) {
+      if (row.id == kNoRecipientRow) {
+        return Fail(ErrorCode::kInvalidParameter, "MODIFY and REMOVE name rows by their PR_ROWID");
+      }
       const auto at = std::find_if(table.begin(), table.end(),
                                    [&](const RecipientRow& r) { return r.id == row.id; });
       if (at == table.end()) {

@@ -74,8 +74,9 @@ class Message {
   // Added rows get their ids in order; Modify and Remove name rows by `id`.
   //   kUnknownFlags      more than one flag, or another one
   //   kNotFound          Modify, Remove: no such row; nothing changed
-  //   kInvalidParameter  a row has no recipient type, or a PT_NULL property, a PT_OBJECT one, or a
-  //                      value that its type cannot have; those of PT_ERROR are left out
+  //   kInvalidParameter  Modify, Remove: a row without an `id`; a row has no recipient type, or a
+  //                      PT_NULL property, a PT_OBJECT one, or a value that its type cannot have;
+  //                      those of PT_ERROR are left out
   //   kTooBig            more than kRecipientCountMax rows, or kPropertyBytesMax in one
   Result<void> ModifyRecipients(std::uint32_t flags, std::vector<RecipientRow> rows);
   Result<RecipientTable> GetRecipientTable() const;

@@ -53,7 +53,8 @@ Result<void> SubmitReport(RowWriter& rows, const DatabaseState& database,
   for (const PropertyTag tag : {pr::kReportTag, pr::kSearchKey}) {
     if (const Property* copied = about.Find(tag)) report.properties.Set(*copied);
   }
-  const RecipientRow row = MakeSmtpRecipient(to, kRecipientTo);
+  RecipientRow row = MakeSmtpRecipient(to, kRecipientTo);
+  row.id = RecipientRowId{0};
   report.recipient_count = 1;
   report.next_recipient_row = 1;
   report.properties.Set(Property::Bytes(pr::kDisplayTo, to));

@@ -56,9 +56,11 @@ struct RecipientDelivery {
   }
 };
 
+inline constexpr RecipientRowId kNoRecipientRow{0xFFFFFFFF};  // No row has it.
+
 struct RecipientRow {
-  RecipientRowId id;        // PR_ROWID. Ignored when a row is added.
-  PropertyList properties;  // Without PR_ROWID and PR_RESPONSIBILITY.
+  RecipientRowId id = kNoRecipientRow;  // PR_ROWID. Ignored when a row is added.
+  PropertyList properties;              // Without PR_ROWID and PR_RESPONSIBILITY.
   RecipientDelivery delivery;
 
   // PR_RECIPIENT_TYPE is 32 bits, some of them flags; the base type is what readers see.

@@ -103,6 +103,7 @@ Result<RecipientTable> ReportedRows(RowWriter& rows, const ReportedMessage& orig
 RecipientTable Addressee(const std::string& address, Time delivered) {
   if (address.empty()) return {};
   RecipientRow row = MakeSmtpRecipient(address, kRecipientTo);
+  row.id = RecipientRowId{0};
   if (delivered != Time{}) {
     row.delivery.responsibility = true;
     row.delivery.state = RecipientState::kDelivered;

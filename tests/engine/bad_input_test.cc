@@ -21,7 +21,13 @@ namespace {
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr std::uint32_t kManyFlags[] = {0x1, 0x2, 0x4, 0x8, 0x10, 0x100, 0x8000, 0x80000000};
+constexpr std::uint32_t kReadFlags = kSuppressReceipt | kClearReadFlag | kMapiDeferredErrors |
+                                     kGenerateReceiptOnly | kClearReadReceiptPending |
+                                     kClearNonReadReceiptPending;
+constexpr std::uint32_t kSaveFlagChoices[] = {0, kKeepOpenReadOnly, kKeepOpenReadWrite,
+                                              kMapiDeferredErrors};
+constexpr std::uint32_t kModifyChoices[] = {kModifyRecipientsReplace, kModifyRecipientsAdd,
+                                            kModifyRecipientsModify, kModifyRecipientsRemove};
 
 class BadInput : public testing::Test {
  protected:
@@ -45,6 +51,12 @@ class BadInput : public testing::Test {
   EntryId Foreign(std::uint64_t object) { return {DatabaseId{{1, 2, 3}}, object}; }
   EntryId Unknown() { return Store().EntryIdOf(0x7FFF'FFFF); }
   EntryId OfAFolder() { return Store().EntryIdOf(Store().Folders().inbox.value); }
+
+  EntryId SaveAnother() {
+    Message message = NewDraft(Store());
+    Must(message.SaveChanges());
+    return IdOf(message);
+  }
 
   std::string Observe() {
     std::string text = Describe(Db(), draft_id_) + Describe(Db(), queued_id_);
@@ -93,7 +105,7 @@ class BadInput : public testing::Test {
 
 TEST_F(BadInput, UndefinedFlagsAreUnknown) {
   SpoolerSession session = Must(Db().OpenSpoolerSession());
-  for (const std::uint32_t flag : kManyFlags) {
+  for (std::uint32_t flag = 1; flag != 0; flag <<= 1) {
     const auto expect_unknown = [&](std::uint32_t defined, const auto& call, const char* what) {
       if ((flag & defined) == 0) {
         ExpectRefused(ErrorCode::kUnknownFlags, call, what + std::to_string(flag));
@@ -115,15 +127,16 @@ TEST_F(BadInput, UndefinedFlagsAreUnknown) {
         kModifyRecipientsAdd | kModifyRecipientsModify | kModifyRecipientsRemove,
         [&] { return draft_.ModifyRecipients(flag, {}); }, "ModifyRecipients ");
     expect_unknown(
-        kSuppressReceipt | kClearReadFlag | kMapiDeferredErrors | kGenerateReceiptOnly,
-        [&] { return draft_.SetReadFlag(flag); }, "SetReadFlag ");
+        kReadFlags, [&] { return draft_.SetReadFlag(flag); }, "SetReadFlag ");
     expect_unknown(
-        kSuppressReceipt | kClearReadFlag | kMapiDeferredErrors | kGenerateReceiptOnly,
-        [&] { return Store().SetReadFlags(Store().Folders().outbox, {}, flag); }, "SetReadFlags ");
+        kReadFlags, [&] { return Store().SetReadFlags(Store().Folders().outbox, {}, flag); },
+        "SetReadFlags ");
   }
-  for (const std::uint32_t both : {kModifyRecipientsAdd | kModifyRecipientsModify,
-                                   kModifyRecipientsModify | kModifyRecipientsRemove,
-                                   kModifyRecipientsAdd | kModifyRecipientsRemove}) {
+  for (const std::uint32_t both :
+       {kModifyRecipientsAdd | kModifyRecipientsModify,
+        kModifyRecipientsModify | kModifyRecipientsRemove,
+        kModifyRecipientsAdd | kModifyRecipientsRemove,
+        kModifyRecipientsAdd | kModifyRecipientsModify | kModifyRecipientsRemove}) {
     ExpectRefused(ErrorCode::kUnknownFlags, [&] { return draft_.ModifyRecipients(both, {}); });
   }
 }
@@ -132,10 +145,90 @@ TEST_F(BadInput, ReadFlagsThatExcludeEachOtherAreRefused) {
   for (const std::uint32_t flags :
        {kSuppressReceipt | kClearReadFlag, kClearReadFlag | kGenerateReceiptOnly,
         kSuppressReceipt | kClearReadFlag | kGenerateReceiptOnly}) {
-    ExpectRefused(ErrorCode::kInvalidParameter, [&] { return draft_.SetReadFlag(flags); });
+    for (const std::uint32_t other : {std::uint32_t{0}, kMapiDeferredErrors,
+                                      kClearReadReceiptPending, kClearNonReadReceiptPending}) {
+      const auto refused = [&](const auto& call) {
+        ExpectRefused(ErrorCode::kInvalidParameter, call, std::to_string(flags | other));
+      };
+      refused([&] { return draft_.SetReadFlag(flags | other); });
+      refused([&] { return Store().SetReadFlags(Store().Folders().outbox, {}, flags | other); });
+    }
   }
+}
+
+TEST_F(BadInput, TheReadFlagOfWhatIsQueuedElsewhereOrGoneStays) {
   Message unsaved = NewDraft(Store());
-  ExpectRefused(ErrorCode::kObjectDeleted, [&] { return unsaved.SetReadFlag(); });
+  Message deleted = NewDraft(Store());
+  const EntryId deleted_id = IdOf(deleted);
+  Must(deleted.SaveChanges(kKeepOpenReadWrite));
+  const FolderId outbox = Store().Folders().outbox;
+  Must(Store().DeleteMessages(outbox, std::vector{MessageOf(deleted_id)}));
+  Message queued = Must(Store().OpenMessage(queued_id_, 0));
+  for (const std::uint32_t flags : {std::uint32_t{0}, kClearReadFlag, kSuppressReceipt,
+                                    kGenerateReceiptOnly, kClearReadReceiptPending}) {
+    ExpectRefused(ErrorCode::kObjectDeleted, [&] { return unsaved.SetReadFlag(flags); });
+    ExpectRefused(ErrorCode::kObjectDeleted, [&] { return deleted.SetReadFlag(flags); });
+    ExpectRefused(ErrorCode::kSubmitted, [&] { return queued.SetReadFlag(flags); });
+    const std::string before = Observe();
+    // Not in that folder; in it, but submitted; gone.
+    EXPECT_EQ(Must(Store().SetReadFlags(Store().Folders().inbox, std::vector{MessageOf(draft_id_)},
+                                        flags)),
+              Completion::kPartial);
+    EXPECT_EQ(Must(Store().SetReadFlags(
+                  outbox, std::vector{MessageOf(queued_id_), MessageOf(deleted_id)}, flags)),
+              Completion::kPartial);
+    EXPECT_EQ(Observe(), before);
+  }
+  EXPECT_FALSE(IsStored(Db(), deleted_id));
+  EXPECT_THAT(unsaved.SaveChanges(), IsOk());
+}
+
+// Whatever the flags: the object is open for writing still, and what is pending on it is pending.
+TEST_F(BadInput, ASaveThatComesTooLateLosesNothing) {
+  const EntryId deleted_id = SaveAnother();
+  const EntryId changed_id = SaveAnother();
+  const EntryId submitted_id = SaveAnother();
+  const auto opened = [&](const EntryId& id) {
+    Message message = Must(Store().OpenMessage(id, kMapiModify));
+    EXPECT_TRUE(SetProp(message, Property::Bytes(pr::kSubject, "pending")));
+    Must(message.ModifyRecipients(kModifyRecipientsAdd,
+                                  {MakeSmtpRecipient("pending@x.test", kRecipientTo)}));
+    return message;
+  };
+  Message deleted = opened(deleted_id);
+  Message changed = opened(changed_id);
+  Message submitted = opened(submitted_id);
+  Must(Store().DeleteMessages(Store().Folders().outbox, std::vector{MessageOf(deleted_id)}));
+  Must(Must(Store().OpenMessage(changed_id, kMapiModify)).SaveChanges());
+  Must(Must(Store().OpenMessage(submitted_id, kMapiModify)).SubmitMessage());
+  const std::string others = Describe(Db(), changed_id) + Describe(Db(), submitted_id);
+  const auto refused = [&](ErrorCode code, Message& message, std::uint32_t flags) {
+    ExpectRefused(
+        code, [&] { return message.SaveChanges(flags); }, std::to_string(flags));
+    EXPECT_EQ(Describe(Db(), changed_id) + Describe(Db(), submitted_id), others);
+    EXPECT_EQ(Must(message.Access()), AccessLevel::kModify);
+    EXPECT_EQ(Must(message.GetProp(pr::kSubject)).bytes, "pending");
+    EXPECT_THAT(Must(message.GetRecipientTable()), SizeIs(2));
+  };
+  for (const std::uint32_t flags : kSaveFlagChoices) {
+    refused(ErrorCode::kObjectDeleted, deleted, flags);
+    refused(ErrorCode::kObjectDeleted, deleted, flags | kForceSave);
+    refused(ErrorCode::kObjectChanged, changed, flags);
+    refused(ErrorCode::kObjectChanged, submitted, flags);
+    refused(ErrorCode::kSubmitted, submitted, flags | kForceSave);
+  }
+  EXPECT_FALSE(IsStored(Db(), deleted_id));
+  EXPECT_THAT(changed.SaveChanges(kForceSave), IsOk());
+  EXPECT_EQ(StoredProps(Db(), changed_id).BytesOr(pr::kSubject, {}), "pending");
+}
+
+TEST_F(BadInput, NothingIsStoredBeforeItIsSaved) {
+  const std::string before = Observe();
+  const RecipientRow row = MakeSmtpRecipient("d@x.test", kRecipientTo);
+  ASSERT_TRUE(SetProp(draft_, Property::Bytes(pr::kSubject, "pending")));
+  ASSERT_THAT(Must(draft_.DeleteProps(std::vector{pr::kBody})), IsEmpty());
+  Must(draft_.ModifyRecipients(kModifyRecipientsReplace, {row, row}));
+  EXPECT_EQ(Observe(), before);
 }
 
 TEST_F(BadInput, MalformedIdentifiersAreInvalid) {
@@ -262,10 +355,20 @@ TEST_F(BadInput, SetPropsRefusesWholeWhatIsMalformed) {
     return draft_.SetProps(std::vector{
         good, Property::Bytes(pr::kBody, std::string(Message::kPropertyBytesMax, 'x'))});
   });
+  // The flags, which this object could still set, are no exception.
+  Message unsaved = NewDraft(Store());
+  const auto flags_before = Must(unsaved.GetProp(pr::kMessageFlags)).number;
+  EXPECT_THAT(
+      unsaved.SetProps(std::vector{Property::Number(pr::kMessageFlags, flags_before ^ kMsgFlagRead),
+                                   Property::Bytes(pr::kMessageRecipients, "")}),
+      IsError(ErrorCode::kInvalidParameter));
+  EXPECT_EQ(Must(unsaved.GetProp(pr::kMessageFlags)).number, flags_before);
+  const std::string before_skipped = ObserveDraft();
   EXPECT_THAT(Must(draft_.SetProps(std::vector{Property::Number(PropertyTag{0x00000001}, 7),
                                                Property::Number(PropertyTag{0x0037000A}, 7)})),
               IsEmpty())
       << "PR_NULL and PT_ERROR are skipped";
+  EXPECT_EQ(ObserveDraft(), before_skipped);
 }
 
 TEST_F(BadInput, PropertiesThatCannotBeSetAreProblems) {
@@ -288,6 +391,14 @@ TEST_F(BadInput, PropertiesThatCannotBeSetAreProblems) {
   ASSERT_THAT(problems, SizeIs(2));
   EXPECT_EQ(problems[0].code, ErrorCode::kComputed);
   EXPECT_EQ(problems[1].code, ErrorCode::kComputed);
+  // What the message does not have is one as well; the rest is done.
+  const auto missing =
+      Must(draft_.DeleteProps(std::vector{pr::kImportance, pr::kMessageRecipients, pr::kSubject}));
+  ASSERT_THAT(missing, SizeIs(2));
+  EXPECT_EQ(missing[0].tag, pr::kImportance);
+  EXPECT_EQ(missing[0].code, ErrorCode::kNotFound);
+  EXPECT_EQ(missing[1].code, ErrorCode::kComputed);
+  EXPECT_THAT(draft_.GetProp(pr::kSubject), IsError(ErrorCode::kNotFound));
 }
 
 // Stored with another type, it would be obeyed by nobody, and nobody would say so.
@@ -344,6 +455,13 @@ TEST_F(BadInput, RecipientRowsThatDoNotExistChangeNothing) {
   ExpectRefused(ErrorCode::kNotFound, [&] {
     return draft_.ModifyRecipients(kModifyRecipientsRemove, {rows[0], rows[0]});
   });
+  // MODIFY and REMOVE without a row id mean no row, also not the first.
+  const RecipientRow unnamed = MakeSmtpRecipient("d@x.test", kRecipientCc);
+  for (const std::uint32_t flags : {kModifyRecipientsModify, kModifyRecipientsRemove}) {
+    ExpectRefused(ErrorCode::kInvalidParameter, [&] {
+      return draft_.ModifyRecipients(flags, {rows[1], unnamed});
+    });
+  }
   SpoolerSession session = Must(Db().OpenSpoolerSession());
   Message locked = Must(session.OpenMessage(queued_id_));
   Must(session.SetLockState(locked, LockState::kLocked));
@@ -374,6 +492,7 @@ TEST_F(BadInput, RecipientRowsThatCannotBeAreRefusedWhole) {
     ExpectRefused(code, [&] { return draft_.ModifyRecipients(kModifyRecipientsModify, {bad}); });
   };
   refused(ErrorCode::kInvalidParameter, row_with(Property::Number(PropertyTag{0x66000001}, 0)));
+  refused(ErrorCode::kInvalidParameter, row_with(Property::Number(PropertyTag{0x00000001}, 0)));
   refused(ErrorCode::kInvalidParameter, row_with(Property::Bytes(PropertyTag{0x6600000D}, "")));
   refused(ErrorCode::kInvalidParameter, row_with(Property::Number(PropertyTag{0x66000099}, 0)));
   refused(ErrorCode::kInvalidParameter, row_with(Property::Bytes(PropertyTag{0x6600101F}, "")));
@@ -394,7 +513,12 @@ TEST_F(BadInput, NullRecipientsAndErrorColumnsAreLeftOut) {
   row.properties.Set(Property::Number(PropertyTag{0x3A20000A}, 7));
   row.properties.Set(Property::Number(pr::kRowId, 4711));
   row.properties.Set(Property::Bytes(pr::kResponsibility.WithType(PropertyType::kUnicode), "?"));
-  Must(draft_.ModifyRecipients(kModifyRecipientsAdd, {RecipientRow{}, row}));
+  RecipientRow errors_only;
+  errors_only.properties.Set(Property::Number(PropertyTag{0x3001000A}, 7));
+  Must(draft_.ModifyRecipients(kModifyRecipientsAdd, {RecipientRow{}, row, errors_only}));
+  // Null recipients of MODIFY, too, whatever row they name.
+  errors_only.id = {4711};
+  Must(draft_.ModifyRecipients(kModifyRecipientsModify, {RecipientRow{}, errors_only}));
   const RecipientTable rows = Must(draft_.GetRecipientTable());
   ASSERT_THAT(rows, SizeIs(3));
   EXPECT_EQ(rows[2].properties, MakeSmtpRecipient("d@x.test", kRecipientTo).properties);
@@ -407,12 +531,19 @@ TEST_F(BadInput, ReadOnlyObjectsTakeNoEdit) {
   MessageBody body = Must(Store().NewContent().Finish());
   refused([&] { return message.SetProps(std::vector{Property::Bytes(pr::kSubject, "x")}); });
   refused([&] { return message.DeleteProps(std::vector{pr::kSubject}); });
-  refused([&] { return message.ModifyRecipients(kModifyRecipientsReplace, {}); });
+  const RecipientRow row = Must(message.GetRecipientTable())[0];
+  for (const std::uint32_t flags : kModifyChoices) {
+    refused([&] { return message.ModifyRecipients(flags, {row}); });
+    refused([&] { return message.ModifyRecipients(flags, {}); });
+  }
+  for (const std::uint32_t flags : kSaveFlagChoices) {
+    refused([&] { return message.SaveChanges(flags); });
+    refused([&] { return message.SaveChanges(flags | kForceSave); });
+  }
   refused([&] { return message.SetStream(pr::kBody, body); });
   refused([&] { return message.SetContent(body); });
   refused([&] { return message.CreateAttachment(); });
   refused([&] { return message.DeleteAttachment(0); });
-  refused([&] { return message.SaveChanges(kForceSave); });
   refused([&] { return message.SubmitMessage(); });
   EXPECT_THAT(message.GetProps(), IsOk());
 }
