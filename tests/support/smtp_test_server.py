@@ -2,7 +2,8 @@
 """A real SMTP server on 127.0.0.1 that answers as it is told, for tests.
 
 Prints its port. Writes into --directory:
-  log           one line for each connection and command, "<connection> <text>"
+  log           one line for each connection, command, and content without its end,
+                "<connection> <text>"
   message.<n>   the content of each message it took, dots unstuffed, byte for byte
   envelope.<n>  connection, MAIL argument, one line for each accepted RCPT argument
 
@@ -153,6 +154,7 @@ class Session:
         while True:
             line = self.file.readline()
             if not line:
+                log("%d lost in content after %r" % (self.connection, lines[-1:]))
                 raise Closed
             size += len(line)
             if size >= 100 and ("content" in replies or "content" in once):

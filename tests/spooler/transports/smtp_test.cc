@@ -238,7 +238,10 @@ TEST(SmtpTransport, AReplyWithoutAnEndIsGivenUp) {
   std::string reply = "mail=";
   while (reply.size() < 100'000) reply += "250-" + std::string(70, 'x') + "|";
   const SmtpTestServer server({"--reply", reply + "HANG"});
-  const auto transport = ConnectTo(server);
+  SmtpOptions options;
+  options.next_hop_url = server.Url();
+  options.reply_timeout = std::chrono::seconds(5);
+  const auto transport = Connect(options);
   MemoryMessage message("a@x.test", {"b@x.test"}, kMail);
   const SubmitResult result = transport->SubmitMessage(message);
   EXPECT_EQ(result.status, SubmitStatus::kUnavailable);
@@ -285,6 +288,8 @@ TEST(SmtpTransport, UnreadableContentIsNeverEnded) {
   message.content.fail_at = 300;
   EXPECT_EQ(transport->SubmitMessage(message).status, SubmitStatus::kDone);
   ExpectOutcome(message, "b@x.test", {OutcomeKind::kRetryLater, 0, "4.3.0", "MAPI_E_CORRUPT_DATA"});
+  EXPECT_TRUE(test::Eventually([&] { return server.CountLog("lost in content") == 1; }));
+  EXPECT_EQ(server.CountLog("QUIT"), 0u) << "it would be content";
   EXPECT_THAT(message.marked, IsEmpty());
   MemoryMessage next("a@x.test", {"b@x.test"}, kMail);
   EXPECT_EQ(transport->SubmitMessage(next).status, SubmitStatus::kDone);
@@ -559,6 +564,15 @@ TEST(SmtpTransport, CancelledAfterTheDotIsInDoubt) {
   message.on_mark = [&] { transport->TransportNotify(TransportNotification::kCancelMessage, {}); };
   EXPECT_EQ(transport->SubmitMessage(message).status, SubmitStatus::kDone);
   EXPECT_EQ(message.Kind("b@x.test"), OutcomeKind::kInDoubt);
+}
+
+TEST(SmtpTransport, ALastReplyOnItsWayIsAwaitedInSpiteOfACancellation) {
+  const SmtpTestServer server({"--reply", "dot=WAIT|250 2.0.0 taken"});
+  const auto transport = ConnectTo(server);
+  MemoryMessage message("a@x.test", {"b@x.test"}, kMail);
+  message.on_mark = [&] { transport->TransportNotify(TransportNotification::kCancelMessage, {}); };
+  EXPECT_EQ(transport->SubmitMessage(message).status, SubmitStatus::kDone);
+  ExpectOutcome(message, "b@x.test", {OutcomeKind::kDelivered, 250, "2.0.0", "taken"});
 }
 
 // TLS and authentication.
