@@ -40,7 +40,11 @@ std::vector<Property> MessageProperties(const Envelope& envelope, const HeaderSu
   properties.push_back(Property::Bytes(pr::kSenderAddressType, "SMTP"));
   properties.push_back(Property::Bytes(pr::kSenderEmailAddress, envelope.reverse_path));
   properties.push_back(Property::Bytes(pr::kSenderName, envelope.reverse_path));
-  properties.push_back(Property::Number(pr::kDeleteAfterSubmit, options.delete_after_submit));
+  if (options.sent_mail_entry_id) {
+    properties.push_back(
+        Property::Bytes(pr::kSentMailEntryId, options.sent_mail_entry_id->ToBytes()));
+  }
+  properties.push_back(Property::Number(pr::kDeleteAfterSubmit, !options.sent_mail_entry_id));
   if (options.deferred_send_time) {
     properties.push_back(
         Property::Number(pr::kDeferredSendTime, ToFileTime(*options.deferred_send_time)));

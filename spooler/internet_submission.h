@@ -41,7 +41,8 @@ struct Envelope {
 };
 
 struct SubmissionOptions {
-  bool delete_after_submit = true;  // Else it goes to Sent Items when all recipients are served.
+  // The folder it goes to when all recipients are served; absent: it is deleted then.
+  std::optional<EntryId> sent_mail_entry_id;
   std::optional<Time> deferred_send_time;
 };
 

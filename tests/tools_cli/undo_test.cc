@@ -46,6 +46,14 @@ class UndoTest : public CliTest {
     Must(session_->CommitAttempt(due.entry_id, attempt));
   }
 
+  bool IsInSentItems(const DueMessage& due) const {
+    const MessageStore store = Must(
+        database_object_->OpenMessageStore(Must(database_object_->ListMessageStores()).at(0).name));
+    const Message message = Must(database_object_->OpenMessageForOperator(due.message));
+    return Must(message.GetProps()).BytesOr(pr::kParentEntryId, {}) ==
+           store.EntryIdOf(store.Folders().sent_items.value).ToBytes();
+  }
+
   struct Answered {
     int exit_code;
     nlohmann::ordered_json json;
@@ -85,6 +93,7 @@ TEST_F(UndoTest, WhatWasSentIsTooLateWhetherItWasKeptOrNot) {
     const Answered answer = Abort(queue_id);
     EXPECT_EQ(answer.exit_code, 66);
     EXPECT_EQ(answer.json["error"], keep ? "MAPI_E_NOT_IN_QUEUE" : "MAPI_E_NOT_FOUND");
+    if (keep) EXPECT_TRUE(IsInSentItems(due));
     EXPECT_EQ(answer.json["outcome"], "too late");
   }
 }

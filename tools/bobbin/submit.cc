@@ -306,7 +306,9 @@ class Submission {
       envelope_.recipient_notifications.assign(envelope_.recipients.size(), {notify_, {}});
     }
     SubmissionOptions options;
-    options.delete_after_submit = !request_.keep;
+    if (request_.keep) {
+      options.sent_mail_entry_id = store.EntryIdOf(store.Folders().sent_items.value);
+    }
     options.deferred_send_time = send_at_;
     COMPLAIN_IF_ERROR(
         what, FillInternetSubmission(message, envelope_, summary_, std::move(content), options));
