@@ -81,7 +81,7 @@ class DeliveryAttempt::Offered final : public OutboundMessage {
 
   Result<void> SaveChanges() override { return attempt_.SaveSettled(transport_.Name(), *this); }
 
-  void SetOutcome(RecipientRowId row, RecipientOutcome outcome) override {
+  void StatusRecipient(RecipientRowId row, RecipientOutcome outcome) override {
     for (std::size_t i = 0; i < offered_.size(); ++i) {
       if (offered_[i]->row.id == row && !offered_[i]->row.delivery.responsibility) {
         outcomes_[i] = outcome;

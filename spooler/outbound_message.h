@@ -91,10 +91,10 @@ class OutboundMessage {
   virtual void SetReference(std::uint32_t reference) = 0;
 
   virtual Result<void> MarkInDoubt(std::span<const RecipientRowId> rows) = 0;
-  // MAPI: IMAPISupport::StatusRecips, and ModifyRecipients with PR_RESPONSIBILITY, as one: what is
-  // delivered or failed becomes TRUE and is reported in the transaction that says so. The last
-  // outcome of a row counts.
-  virtual void SetOutcome(RecipientRowId row, RecipientOutcome outcome) = 0;
+  // MAPI: IMAPISupport::StatusRecips, one row of its list, and ModifyRecipients with
+  // PR_RESPONSIBILITY, as one: what is delivered or failed becomes TRUE and is reported in the
+  // transaction that says so. The last outcome of a row counts.
+  virtual void StatusRecipient(RecipientRowId row, RecipientOutcome outcome) = 0;
   // MAPI: SaveChanges on the message passed in. Makes what is delivered or failed so far durable,
   // with its reports; it stays so even if SubmitMessage then fails (C73). Needed only by a provider
   // that can fail after it has served a part; all outcomes are saved after EndMessage anyway.

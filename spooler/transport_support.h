@@ -1,5 +1,6 @@
 // TransportSupport: what the spooler does for a transport provider (MAPI: IMAPISupport, as far as
-// transports may call it; StatusRecips is OutboundMessage::SetOutcome).
+// transports may call it; StatusRecips, which is told row by row, is
+// OutboundMessage::StatusRecipient).
 //
 // Valid from TransportLogon until TransportLogoff has returned.
 //

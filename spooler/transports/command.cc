@@ -152,7 +152,7 @@ SubmitResult CommandTransport::SubmitMessage(OutboundMessage& message) {
       outcomes[i] = Later("4.3.2", "stopped on request");
     }
     outcomes[i].remote_host = options_.command[0];
-    message.SetOutcome(message.Recipients()[i].row, std::move(outcomes[i]));
+    message.StatusRecipient(message.Recipients()[i].row, std::move(outcomes[i]));
   }
   return {};
 }

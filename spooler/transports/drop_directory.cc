@@ -168,7 +168,7 @@ void DropDirectoryTransport::DeliverBatch(OutboundMessage& message,
     if (!delivery.directory_name.empty()) {
       delivery.outcome->remote_host = options_.root + "/" + delivery.directory_name;
     }
-    message.SetOutcome(delivery.recipient->row, *std::move(delivery.outcome));
+    message.StatusRecipient(delivery.recipient->row, *std::move(delivery.outcome));
   }
 }
 

@@ -64,7 +64,7 @@ class SmtpTransport final : public TransportProvider {
 
     void Settle(const OutboundRecipient& recipient, RecipientOutcome outcome, std::string host) {
       outcome.remote_host = std::move(host);
-      message.SetOutcome(recipient.row, std::move(outcome));
+      message.StatusRecipient(recipient.row, std::move(outcome));
       anything_settled = true;
     }
   };

@@ -384,14 +384,14 @@ TEST_F(Conformance, C073_AFailedSubmitKeepsOnlyWhatWasSaved) {
     for (const OutboundRecipient& recipient : message.Recipients()) {
       const RecipientOutcome delivered{OutcomeKind::kDelivered, {250, "", "ok"}, "mx"};
       if (recipient.address == "saved@x.test") {
-        message.SetOutcome(recipient.row, delivered);
+        message.StatusRecipient(recipient.row, delivered);
         Must(message.SaveChanges());
         const Message stored = Must(Db().OpenMessageForOperator(IdOf(id)));
         for (const RecipientRow& row : Must(stored.GetRecipientTable())) {
           EXPECT_EQ(row.delivery.responsibility, row.EmailAddress() == "saved@x.test");
         }
       } else if (recipient.address == "unsaved@x.test") {
-        message.SetOutcome(recipient.row, delivered);
+        message.StatusRecipient(recipient.row, delivered);
       }
     }
   };
@@ -594,7 +594,7 @@ TEST_F(Conformance, C080_YieldSaysWhenToStop) {
   script.during = [&](OutboundMessage& message) {
     for (const OutboundRecipient& recipient : message.Recipients()) {
       if (script.support->SpoolerYield() == YieldResult::kCancelMessage) return;
-      message.SetOutcome(recipient.row, {OutcomeKind::kDelivered, {}, {}});
+      message.StatusRecipient(recipient.row, {OutcomeKind::kDelivered, {}, {}});
       Must(message.SaveChanges());
       if (recipient.address == "b@x.test") (*spooler)->Cancel();
     }
@@ -722,7 +722,7 @@ TEST_F(Conformance, C087_AnotherTransportsRowsAreSeenTrueAndNeverStoredSo) {
   smtp.during = [&](OutboundMessage& message) {
     for (const RecipientRow& row : message.GetRecipientTable()) {
       EXPECT_EQ(row.delivery.responsibility, row.AddressType() == "FAX") << row.EmailAddress();
-      message.SetOutcome(row.id, {OutcomeKind::kDelivered, {}, {}});
+      message.StatusRecipient(row.id, {OutcomeKind::kDelivered, {}, {}});
     }
     Must(message.SaveChanges());
     for (const RecipientRow& row :

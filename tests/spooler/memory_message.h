@@ -70,7 +70,7 @@ class MemoryMessage final : public OutboundMessage {
     for (const RecipientRowId row : rows) marked.push_back(recipients_[row.value].address);
     return {};
   }
-  void SetOutcome(RecipientRowId row, RecipientOutcome outcome) override {
+  void StatusRecipient(RecipientRowId row, RecipientOutcome outcome) override {
     outcomes[recipients_[row.value].address] = std::move(outcome);
   }
 

@@ -77,7 +77,7 @@ class ScriptedTransport final : public TransportProvider {
     }
     if (step.die_after_mark) throw step;  // The process is gone: nothing below runs.
     for (std::size_t i = 0; i < rows.size() && !step.outcomes.empty(); ++i) {
-      message.SetOutcome(rows[i], step.outcomes[std::min(i, step.outcomes.size() - 1)]);
+      message.StatusRecipient(rows[i], step.outcomes[std::min(i, step.outcomes.size() - 1)]);
     }
     return step.result;
   }

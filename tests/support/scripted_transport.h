@@ -102,7 +102,8 @@ class ScriptedTransport final : public TransportProvider {
       return {script_.status, {0, "4.0.0", "as told"}, {}, script_.retry_after};
     }
     for (const OutboundRecipient& recipient : message.Recipients()) {
-      message.SetOutcome(recipient.row, {script_.outcome(recipient), {250, "", "as told"}, "test"});
+      message.StatusRecipient(recipient.row,
+                              {script_.outcome(recipient), {250, "", "as told"}, "test"});
     }
     return {};
   }
