@@ -105,6 +105,12 @@ Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::Open(
   BOBBIN_CHECK(mdb_env_get_flags(opened->environment_, &flags) == MDB_SUCCESS);
   BOBBIN_CHECK((flags & kUnsafeFlags) == 0);
   RETURN_IF_ERROR(opened->CheckLockFile());
+  // What we see must be what the disk has. After a commit whose root page could not be flushed,
+  // the disk may have that commit, while LMDB has put the former root page back, for all to see
+  // but unflushed: the next transaction would write over pages of the one on disk.
+  if (tables == Tables::kMustExist) {
+    RETURN_IF_ERROR(LmdbResult(mdb_env_sync(opened->environment_, 1), "flushing what was found"));
+  }
   opened->ClearDeadReaders();
   RETURN_IF_ERROR(opened->OpenTables(options.tables, tables));
   return opened;
