@@ -141,7 +141,7 @@ Result<void> Database::Create(const fs::path& path) {
     fs::remove_all(aside, error);
     return created;
   }
-  return SyncPath(parent);
+  return SyncDirectoriesAbove(parent / name);
 }
 
 Result<Database> Database::Open(const fs::path& path, const DatabaseOptions& options) {
@@ -155,6 +155,7 @@ Result<Database> Database::Open(const fs::path& path, const DatabaseOptions& opt
   lmdb_options.tables = TableNames();
   lmdb_options.free_bytes_min = options.free_bytes_min;
   ASSIGN_OR_RETURN(std::shared_ptr<kv::Engine> engine, kv::OpenLmdbEngine(path, lmdb_options));
+  RETURN_IF_ERROR(SyncDirectoriesAbove(path));
   ASSIGN_OR_RETURN(VolatileState shared, OpenVolatileState(identity.database));
   auto state = std::make_shared<DatabaseState>(identity.database, identity.record_key,
                                                std::move(engine), std::move(shared), options.clock);

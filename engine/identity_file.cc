@@ -75,6 +75,39 @@ Result<void> SyncPath(const fs::path& path) {
   return {};
 }
 
+bool SyncDirectoriesAbove(int directory) {
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+  struct stat below {};
+  if (fstat(directory, &below) != 0) return false;
+  int above = openat(directory, "..", kFlags);
+  while (above >= 0) {
+    struct stat status {};
+    const bool seen = fstat(above, &status) == 0;
+    const bool at_top = seen && (status.st_dev != below.st_dev || status.st_ino == below.st_ino);
+    const bool goes_on = seen && !at_top && fsync(above) == 0;
+    const int next = goes_on ? openat(above, "..", kFlags) : -1;
+    const int saved = errno;
+    close(above);
+    errno = saved;
+    if (at_top) return true;
+    if (!goes_on) return false;
+    above = next;
+    below = status;
+  }
+  return errno == EACCES;
+}
+
+Result<void> SyncDirectoriesAbove(const fs::path& path) {
+  const int directory = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return SystemError("cannot open", path);
+  const bool flushed = SyncDirectoriesAbove(directory);
+  const int saved = errno;
+  close(directory);
+  errno = saved;
+  if (!flushed) return SystemError("cannot flush the directories above", path);
+  return {};
+}
+
 Result<void> MakeDirectory(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path.parent_path(), error);

@@ -34,4 +34,10 @@ Result<void> MakeDirectory(const std::filesystem::path& path);  // Mode 0700; wi
 Result<void> RenameDirectory(const std::filesystem::path& from, const std::filesystem::path& to);
 Result<void> SyncPath(const std::filesystem::path& path);  // fsync of a file or directory.
 
+// Flushes the directories above the open one, up to where its file system is mounted or to one that
+// may not be read, so that its own name is durable. Whoever made them may have died before it did
+// this.
+Result<void> SyncDirectoriesAbove(const std::filesystem::path& directory);
+bool SyncDirectoriesAbove(int directory);  // False: errno says why not.
+
 }  // namespace bobbin
