@@ -14,6 +14,7 @@
 #include <optional>
 #include <system_error>
 
+#include "engine/identity_file.h"
 #include "spooler/internet_message.h"
 #include "spooler/transports/file_descriptor.h"
 
@@ -43,9 +44,8 @@ FileDescriptor OpenDirectory(int parent, const char* name) {
   return directory;
 }
 
-// Opens the root, made with everything missing above it; each new directory is flushed into the
-// one above.
-FileDescriptor OpenRoot(const std::string& root) {
+// Opens the root, made with everything missing above it.
+FileDescriptor MakeRoot(const std::string& root) {
   const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
   FileDescriptor directory(open(root.c_str(), flags));
   if (directory || errno != ENOENT || root.empty()) return directory;
@@ -54,11 +54,15 @@ FileDescriptor OpenRoot(const std::string& root) {
   const std::string above = slash == std::string::npos ? "."
                             : slash == 0               ? "/"
                                                        : root.substr(0, slash);
-  const FileDescriptor parent = OpenRoot(above);
-  if (!parent) return FileDescriptor();
+  if (!MakeRoot(above)) return FileDescriptor();
   if (mkdir(root.c_str(), 0700) != 0 && errno != EEXIST) return FileDescriptor();
-  if (fsync(parent.Get()) != 0) return FileDescriptor();
   return FileDescriptor(open(root.c_str(), flags));
+}
+
+FileDescriptor OpenRoot(const std::string& root) {
+  FileDescriptor directory = MakeRoot(root);
+  if (directory && !SyncDirectoriesAbove(directory.Get())) return FileDescriptor();
+  return directory;
 }
 
 bool WriteAll(int file, std::string_view bytes) {

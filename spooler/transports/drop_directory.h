@@ -9,7 +9,8 @@
 //             it, finds it in cur/; it is never there twice.
 // Content     Return-Path and Delivered-To lines, then the message as it is transmitted, with LF
 //             line ends as Maildirs have them.
-// Durability  kDelivered: the file and every directory above it, up to the root, are flushed.
+// Durability  kDelivered: the file and every directory above it, up to the root, are flushed; those
+//             above the root, when it is first opened.
 // In doubt    Marked when all files are written and flushed, before the first rename.
 // Links       Nothing below the root is followed if it is a symbolic link; the root may be one.
 // Processes   Any number may deliver into one root.
