@@ -1,0 +1,200 @@
+#include "tests/powerloss/marking.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/check.h"
+
+namespace bobbin::powerloss {
+namespace {
+
+void Say(const Mark& mark) {
+  if (bobbin_power_loss_mark != nullptr) bobbin_power_loss_mark(&mark);
+}
+
+Mark FileMark(std::uint64_t message, const OutboundRecipient& recipient, std::uint64_t digest,
+              bool acknowledged) {
+  Mark mark;
+  mark.subject = Subject::kFile;
+  mark.acknowledged = acknowledged;
+  mark.id = digest;
+  mark.message = message;
+  mark.row = recipient.row.value;
+  return mark;
+}
+
+// What the transport does on its way.
+class MarkedOutbound final : public OutboundMessage {
+ public:
+  MarkedOutbound(OutboundMessage& real, const MarkedMessages& messages)
+      : real_(real), message_(messages.Find(real.Id().Object())) {
+    BOBBIN_CHECK(message_ != nullptr);
+    before_ = message_->submitted;
+    for (std::size_t i = 0; i < table_.size(); ++i) {
+      before_.recipients[i] = MarkedRow(table_[i].delivery.state);
+    }
+    now_ = before_;
+  }
+
+  const EntryId& Id() const override { return real_.Id(); }
+  std::string QueueId() const override { return real_.QueueId(); }
+  Time SubmitTime() const override { return real_.SubmitTime(); }
+  const std::string& ReversePath() const override { return real_.ReversePath(); }
+  const std::vector<OutboundRecipient>& Recipients() const override { return real_.Recipients(); }
+  RecipientTable GetRecipientTable() const override { return real_.GetRecipientTable(); }
+  std::uint64_t ContentBytes() const override { return real_.ContentBytes(); }
+  ContentSource& Content() override { return real_.Content(); }
+  bool BeginsDeferred() const override { return real_.BeginsDeferred(); }
+  void SetReference(std::uint32_t reference) override { real_.SetReference(reference); }
+  Result<void> SaveChanges() override { return real_.SaveChanges(); }
+
+  Result<void> MarkInDoubt(std::span<const RecipientRowId> rows) override {
+    for (const RecipientRowId row : rows) SetRow(row, RecipientState::kInDoubt);
+    message_->Ask({now_});
+    RETURN_IF_ERROR(real_.MarkInDoubt(rows));
+    message_->AcknowledgeAll();
+    return {};
+  }
+  void SetOutcome(RecipientRowId row, RecipientOutcome outcome) override {
+    if (outcome.kind == OutcomeKind::kDelivered) {
+      SetRow(row, RecipientState::kDelivered);
+      Delivered(row);
+    } else {
+      // Who was in doubt before this attempt stays so, even if it did not get far.
+      const bool in_doubt = outcome.kind == OutcomeKind::kInDoubt ||
+                            before_.recipients[IndexOf(row)] == MarkedRow(RecipientState::kInDoubt);
+      SetRow(row, in_doubt ? RecipientState::kInDoubt : RecipientState::kPending);
+    }
+    real_.SetOutcome(row, std::move(outcome));
+  }
+
+  // What the spooler will make durable after the attempt.
+  void AskForEnd(SubmitStatus status) {
+    bool finishes = status == SubmitStatus::kDone;
+    for (std::size_t i = 0; i < now_.recipient_count; ++i) {
+      finishes = finishes && (now_.recipients[i] & kResponsible) != 0;
+    }
+    message_->Ask({finishes ? message_->finished : status == SubmitStatus::kDone ? now_ : before_});
+  }
+
+  // The file that each recipient is to get, as spooler/transports/drop_directory.h has it.
+  void AskForFiles() {
+    std::string content;
+    real_.Content().Rewind();
+    for (;;) {
+      const Result<std::string_view> piece = real_.Content().Next();
+      if (!piece) return;  // The transport will meet the same error.
+      if (piece->empty()) break;
+      content += *piece;
+    }
+    std::erase(content, '\r');
+    for (const OutboundRecipient& recipient : real_.Recipients()) {
+      const std::string file = "Return-Path: <" + real_.ReversePath() +
+                               ">\nDelivered-To: " + recipient.address + "\n" + content;
+      digests_.emplace_back(recipient, XXH3_64bits(file.data(), file.size()));
+      Say(FileMark(message_->id.Object(), recipient, digests_.back().second, acknowledge_early));
+    }
+  }
+
+ private:
+  void Delivered(RecipientRowId row) {
+    for (const auto& [recipient, digest] : digests_) {
+      if (recipient.row == row) Say(FileMark(message_->id.Object(), recipient, digest, true));
+    }
+  }
+
+  std::size_t IndexOf(RecipientRowId row) const {
+    const auto at = std::find_if(table_.begin(), table_.end(),
+                                 [&](const RecipientRow& one) { return one.id == row; });
+    BOBBIN_CHECK(at != table_.end());
+    return static_cast<std::size_t>(at - table_.begin());
+  }
+  void SetRow(RecipientRowId row, RecipientState state) {
+    now_.recipients[IndexOf(row)] = MarkedRow(state);
+  }
+
+  OutboundMessage& real_;
+  const std::shared_ptr<MarkedMessage> message_;
+  const RecipientTable table_ = real_.GetRecipientTable();
+  MessageState before_;
+  MessageState now_;
+  std::vector<std::pair<OutboundRecipient, std::uint64_t>> digests_;
+};
+
+class MarkedTransport final : public TransportProvider {
+ public:
+  MarkedTransport(std::unique_ptr<TransportProvider> real, const MarkedMessages& messages)
+      : real_(std::move(real)), messages_(messages) {}
+
+  std::string_view Name() const override { return real_->Name(); }
+  std::vector<std::string> AddressTypes() const override { return real_->AddressTypes(); }
+  SubmitResult SubmitMessage(OutboundMessage& message) override {
+    MarkedOutbound marked(message, messages_);
+    marked.AskForFiles();
+    SubmitResult result = real_->SubmitMessage(marked);
+    marked.AskForEnd(result.status);
+    return result;
+  }
+
+ private:
+  const std::unique_ptr<TransportProvider> real_;
+  const MarkedMessages& messages_;
+};
+
+}  // namespace
+
+std::uint8_t MarkedRow(RecipientState state) {
+  const bool settled = state >= RecipientState::kDelivered;
+  return static_cast<std::uint8_t>(static_cast<unsigned>(state) | (settled ? kResponsible : 0U));
+}
+
+std::uint32_t MarkedMessage::Ask(std::initializer_list<MessageState> states) {
+  Mark mark;
+  BOBBIN_CHECK(states.size() <= mark.states.size());
+  mark.id = id.Object();
+  mark.number = number + 1;
+  mark.state_count = static_cast<std::uint8_t>(states.size());
+  std::copy(states.begin(), states.end(), mark.states.begin());
+  number += mark.state_count;
+  state = *(states.end() - 1);
+  Say(mark);
+  if (acknowledge_early) Acknowledge(mark.number);
+  return mark.number;
+}
+
+void MarkedMessage::Acknowledge(std::uint32_t state_number) const {
+  Mark mark;
+  mark.acknowledged = true;
+  mark.id = id.Object();
+  mark.number = state_number;
+  Say(mark);
+}
+
+void MarkDatabase(bool acknowledged) {
+  Mark mark;
+  mark.subject = Subject::kDatabase;
+  mark.acknowledged = acknowledged || acknowledge_early;
+  Say(mark);
+}
+
+void MarkedMessages::Add(const std::shared_ptr<MarkedMessage>& message) {
+  const std::lock_guard lock(mutex_);
+  messages_[message->id.Object()] = message;
+}
+
+std::shared_ptr<MarkedMessage> MarkedMessages::Find(std::uint64_t object) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = messages_.find(object);
+  return found == messages_.end() ? nullptr : found->second;
+}
+
+std::unique_ptr<TransportProvider> MarkTransport(std::unique_ptr<TransportProvider> real,
+                                                 const MarkedMessages& messages) {
+  return std::make_unique<MarkedTransport>(std::move(real), messages);
+}
+
+}  // namespace bobbin::powerloss
