@@ -168,7 +168,7 @@ TEST_F(LmdbEngineTest, DamagedRootPagesAreRefused) {
   };
   for (const Damage& damage :
        {Damage{16, 0, ErrorCode::kNotADatabase}, Damage{4096 + 16, 0, ErrorCode::kNotADatabase},
-        Damage{20, 9, ErrorCode::kVersion}, Damage{4096 + 20, 9, ErrorCode::kVersion},
+        Damage{20, 9, ErrorCode::kNotADatabase}, Damage{4096 + 20, 9, ErrorCode::kNotADatabase},
         Damage{41, 1, ErrorCode::kNotADatabase}}) {
     Create();
     std::fstream file(Path() / "data.mdb", std::ios::in | std::ios::out | std::ios::binary);
