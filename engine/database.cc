@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/random.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/check.h"
@@ -64,6 +65,17 @@ Result<void> CreateIn(const fs::path& directory) {
     return WriteFirstRows(rows, identity.database, SystemClock().Now());
   }));
   return SyncPath(directory);
+}
+
+// A whole record in the wrong row means that a key changed: whoever asks for the right one would be
+// told that it is not there. A damaged record is its readers' to report, and harms nobody else.
+std::function<bool(const kv::PageWalkOptions::Row&)> RowIsRight(const RecordKey& record_key) {
+  return [codec = RecordCodec(record_key)](const kv::PageWalkOptions::Row& row) {
+    const auto name = std::find(table::kNames.begin(), table::kNames.end(), row.table);
+    const kv::TableId table{static_cast<std::uint8_t>(name - table::kNames.begin())};
+    return RecordCodec::NamesRow(table, row.key, row.value) ||
+           (row.whole && !codec.OpenStray(row.value));
+  };
 }
 
 std::vector<FolderId> DrawFolders(DatabaseState& state, std::size_t count, Result<void>& outcome) {
@@ -154,6 +166,8 @@ Result<Database> Database::Open(const fs::path& path, const DatabaseOptions& opt
   kv::LmdbOptions lmdb_options;
   lmdb_options.tables = TableNames();
   lmdb_options.free_bytes_min = options.free_bytes_min;
+  lmdb_options.walk = {RowIsRight(identity.record_key), options.walk_progress};
+  lmdb_options.walked = options.walked;
   ASSIGN_OR_RETURN(std::shared_ptr<kv::Engine> engine, kv::OpenLmdbEngine(path, lmdb_options));
   RETURN_IF_ERROR(SyncDirectoriesAbove(path));
   ASSIGN_OR_RETURN(VolatileState shared, OpenVolatileState(identity.database));

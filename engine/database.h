@@ -5,15 +5,18 @@
 //                                '--> OpenSpoolerSession()     spooler logon
 //
 // On disk       <path>/data.mdb, <path>/lock.mdb (LMDB), <path>/identity (the database id and the
-//               record key, written once; salvage needs it). docs/store-format.md.
+//               record key, written once; salvage needs it), <path>/clean (that the last stop
+//               was clean; may be deleted). docs/store-format.md.
 // Durability    Create makes everything in a temporary directory beside `path`, flushes it, and
 //               renames it into place: a power cut leaves a whole database or none.
 // Recovery      None is needed: opening after any crash finds the last committed transaction, no
-//               locks, and the queue as submitted (C46).
+//               locks, and the queue as submitted (C46). When nobody vouches for the file, all
+//               its pages are looked at first (engine/kv/lmdb_engine.h, Damage).
 // Threads       Any number.
 // Processes     Any number may open and write (engine/kv/lmdb_engine.h). After fork, the child
 //               must open it anew.
 // Errors        kNotADatabase  nothing there, or not a Bobbin database, or damaged at its root
+//               kCorruptStore  pages of it are damaged; not touched
 //               kVersion       written by a newer Bobbin; not touched
 //               kNoAccess      permissions, or a read-only file system
 //               kCollision     Create: `path` exists and is not an empty directory
@@ -22,6 +25,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,6 +34,7 @@
 #include "engine/clock.h"
 #include "engine/entry_id.h"
 #include "engine/kv/kv_engine.h"
+#include "engine/kv/lmdb_page_walk.h"
 #include "engine/message_store.h"
 #include "engine/spooler_session.h"
 #include "engine/store_check.h"
@@ -43,6 +48,10 @@ struct DatabaseOptions {
   std::uint64_t free_bytes_min = std::uint64_t{32} << 20;
   // Borrowed; null = the system's clock.
   const Clock* clock = nullptr;
+  // Not null: every page is looked at before any is used, also after a clean stop, and what was
+  // found comes here before the answer (engine/kv/lmdb_engine.h, Damage).
+  std::function<void(const kv::PageWalkReport&)> walked;
+  std::function<void(std::uint64_t done, std::uint64_t total)> walk_progress;
 };
 
 struct MessageStoreInfo {

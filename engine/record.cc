@@ -101,4 +101,32 @@ Result<OpenedRecord> RecordCodec::Open(RecordKind kind, kv::TableId table,
                       value.substr(kRecordHeaderBytes + header.key_bytes, header.payload_bytes)};
 }
 
+std::optional<StrayRecord> RecordCodec::OpenStray(std::string_view value) const {
+  if (value.size() < kRecordOverheadBytes) return {};
+  Header header{};
+  std::memcpy(&header, value.data(), sizeof(header));
+  const std::size_t sealed_bytes = value.size() - sizeof(std::uint64_t);
+  if (header.magic != kMagic || header.format > kRecordFormat ||
+      kRecordHeaderBytes + header.key_bytes + std::uint64_t{header.payload_bytes} != sealed_bytes) {
+    return {};
+  }
+  std::uint64_t checksum = 0;
+  std::memcpy(&checksum, value.data() + sealed_bytes, sizeof(checksum));
+  if (checksum !=
+      XXH3_64bits_withSecret(value.data(), sealed_bytes, secret_.data(), secret_.size())) {
+    return {};
+  }
+  return StrayRecord{static_cast<RecordKind>(header.kind), kv::TableId{header.table},
+                     value.substr(kRecordHeaderBytes, header.key_bytes), header.sequence,
+                     value.substr(kRecordHeaderBytes + header.key_bytes, header.payload_bytes)};
+}
+
+bool RecordCodec::NamesRow(kv::TableId table, std::string_view key, std::string_view value_start) {
+  if (value_start.size() < sizeof(Header) + key.size()) return false;
+  Header header{};
+  std::memcpy(&header, value_start.data(), sizeof(header));
+  return header.table == table.index && header.key_bytes == key.size() &&
+         value_start.substr(sizeof(header), key.size()) == key;
+}
+
 }  // namespace bobbin

@@ -18,6 +18,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -54,6 +55,15 @@ struct OpenedRecord {
   std::string_view payload;    // Inside the value that was opened.
 };
 
+// A record met outside of its row.
+struct StrayRecord {
+  RecordKind kind{};
+  kv::TableId table{};
+  std::string_view key;
+  std::uint64_t sequence = 0;
+  std::string_view payload;
+};
+
 class RecordCodec {
  public:
   explicit RecordCodec(const RecordKey& key);
@@ -66,6 +76,13 @@ class RecordCodec {
   //   kVersion      sealed in a newer record format
   Result<OpenedRecord> Open(RecordKind kind, kv::TableId table, std::string_view table_name,
                             std::string_view key, std::string_view value) const;
+
+  // What `value` says that it is; empty when it is no whole record of this database.
+  std::optional<StrayRecord> OpenStray(std::string_view value) const;
+
+  // Whether a header, that of a damaged record too, is that of a row. The beginning of the value is
+  // enough, with the key in it.
+  static bool NamesRow(kv::TableId table, std::string_view key, std::string_view value_start);
 
  private:
   std::array<std::uint8_t, 192> secret_;

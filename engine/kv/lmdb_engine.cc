@@ -188,6 +188,7 @@ Result<void> CreateLmdbEnvironment(const std::filesystem::path& directory,
   if (Result<void> created = CreateAndFill(directory, options, fill); !created) {
     unlink(file.c_str());
     unlink((directory / "lock.mdb").c_str());
+    unlink((directory / "clean").c_str());
     return created;
   }
   return SyncDirectory(directory);

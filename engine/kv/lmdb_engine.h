@@ -22,16 +22,29 @@
 //             the environment (LMDB caveat: opening it twice would silently drop
 //             its file locks). A forked child must not use it: every call answers
 //             kStoreFailed there, and destroying it touches nothing.
+// Damage      LMDB believes every page it reads. Before it may, the meta pages and the length of
+// the
+//             file are checked at every open (engine/kv/lmdb_file_check.h), and all its pages
+//             (engine/kv/lmdb_page_walk.h) when nobody vouches for them:
+//               another process has it open      it has looked; no walk
+//               `clean` tells of this very file  whoever closed it last had looked; no walk
+//               otherwise                        walk, before anything but a meta page is read
+//             `clean` is a file beside data.mdb, written by every process that closes it without
+//             having met an error: transaction, inode, length and time of change of data.mdb. Any
+//             commit makes it stale, and so does a copy, a restored backup or an edit; it need not
+//             be removed before a write, nor flushed after a close.
 // Threads     Any number.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "engine/kv/kv_engine.h"
+#include "engine/kv/lmdb_page_walk.h"
 
 namespace bobbin::kv {
 
@@ -41,6 +54,11 @@ struct LmdbOptions {
   // Address space, not disk. Halved until the kernel grants it (RLIMIT_AS, sanitizers).
   std::uint64_t map_bytes = std::uint64_t{16} << 40;
   std::uint64_t free_bytes_min = std::uint64_t{32} << 20;
+  // How opening walks the pages of the file.
+  PageWalkOptions walk;
+  // Not null: it walks in any case, and what it found comes here before the answer. (Not of an
+  // environment that is open in this process already.)
+  std::function<void(const PageWalkReport&)> walked;
 };
 
 // Makes `directory` an empty environment holding `options.tables`, and lets `fill`
@@ -53,7 +71,9 @@ Result<void> CreateLmdbEnvironment(const std::filesystem::path& directory,
                                    const LmdbOptions& options, const UpdateFunction& fill);
 
 // Opens what CreateLmdbEnvironment made.
-//   kNotADatabase  no data.mdb there, or not an LMDB file, or a table is missing, or truncated
+//   kNotADatabase  no data.mdb there, or not an LMDB file, or a table is missing, or truncated,
+//                  or a meta page is damaged
+//   kCorruptStore  the walk found damage; the first of it is in the detail
 //   kNoAccess      no permission, or a read-only file system
 //   kVersion       another version of LMDB's file format
 //   kBusy          another program opened it in a way that left LMDB's lock file wrong

@@ -12,7 +12,9 @@
 #include <utility>
 
 #include "engine/check.h"
+#include "engine/kv/clean_mark.h"
 #include "engine/kv/lmdb_error.h"
+#include "engine/kv/lmdb_file_check.h"
 
 namespace bobbin::kv {
 namespace {
@@ -82,6 +84,20 @@ int ReserveLockFile(const std::filesystem::path& directory) {
   return code;
 }
 
+// LMDB keeps a read lock of the first byte of its lock file. Nobody of this process may have the
+// file open, as above.
+bool IsOpenElsewhere(const std::filesystem::path& directory) {
+  const int file = open((directory / "lock.mdb").c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0) return false;
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_len = 1;
+  const bool asked = fcntl(file, F_GETLK, &lock) == 0;
+  close(file);
+  return asked && lock.l_type != F_UNLCK;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::Open(
@@ -94,6 +110,8 @@ Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::Open(
   std::unique_ptr<LmdbEnvironment> opened(new LmdbEnvironment());
   opened->directory_ = directory;
   opened->tables_.reserve(options.tables.size());
+  const bool vouched_for =
+      tables == Tables::kCreate || IsOpenElsewhere(directory) || IsMarkedClean(directory);
   std::uint64_t map_bytes = options.map_bytes;
   int code = opened->OpenEnvironment(directory, map_bytes);
   while ((code == ENOMEM || code == EINVAL) && map_bytes / 2 >= kMapBytesMin) {
@@ -101,6 +119,7 @@ Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::Open(
     code = opened->OpenEnvironment(directory, map_bytes);
   }
   RETURN_IF_ERROR(LmdbResult(code, "opening " + directory.string()));
+  if (options.walked || !vouched_for) RETURN_IF_ERROR(opened->CheckPages(options));
   unsigned flags = 0;
   BOBBIN_CHECK(mdb_env_get_flags(opened->environment_, &flags) == MDB_SUCCESS);
   BOBBIN_CHECK((flags & kUnsafeFlags) == 0);
@@ -113,13 +132,16 @@ Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::Open(
   }
   opened->ClearDeadReaders();
   RETURN_IF_ERROR(opened->OpenTables(options.tables, tables));
+  opened->is_sound_ = true;
   return opened;
 }
 
 LmdbEnvironment::~LmdbEnvironment() {
   BOBBIN_CHECK(write_ == nullptr);
   for (MDB_txn* reader : idle_readers_) mdb_txn_abort(reader);
-  if (environment_ != nullptr) mdb_env_close(environment_);
+  if (environment_ == nullptr) return;
+  mdb_env_close(environment_);
+  if (is_sound_) MarkClean(directory_);
 }
 
 int LmdbEnvironment::OpenEnvironment(const std::filesystem::path& directory,
@@ -136,6 +158,34 @@ int LmdbEnvironment::OpenEnvironment(const std::filesystem::path& directory,
   if (code == MDB_SUCCESS) code = ReserveLockFile(directory);
   if (code == MDB_SUCCESS) code = mdb_env_open(environment_, directory.c_str(), kFlags, kFileMode);
   return code;
+}
+
+// LMDB has read nothing but the meta pages so far.
+Result<void> LmdbEnvironment::CheckPages(const LmdbOptions& options) {
+  ASSIGN_OR_RETURN(const PageWalkReport report, WalkSnapshot(options.walk));
+  if (options.walked) options.walked(report);
+  if (report.IsClean()) return {};
+  const PageFinding& first = report.findings.front();
+  return Fail(ErrorCode::kCorruptStore, (directory_ / "data.mdb").string() + " is damaged in " +
+                                            std::to_string(report.findings_total) +
+                                            " places, first in page " + std::to_string(first.page) +
+                                            (first.table.empty() ? "" : " of table ") +
+                                            first.table + ": " + first.detail);
+}
+
+Result<PageWalkReport> LmdbEnvironment::WalkSnapshot(const PageWalkOptions& options) {
+  ASSIGN_OR_RETURN(const LmdbPageFile file, LmdbPageFile::Open(directory_ / "data.mdb"));
+  for (;;) {
+    MDB_txn* reader = nullptr;
+    RETURN_IF_ERROR(
+        LmdbResult(mdb_txn_begin(environment_, nullptr, MDB_RDONLY, &reader), "starting to walk"));
+    const std::unique_ptr<MDB_txn, decltype(&mdb_txn_abort)> snapshot(reader, &mdb_txn_abort);
+    ASSIGN_OR_RETURN(const LmdbMetaPages metas, CheckLmdbFile(file));
+    for (const lmdb::Meta& meta : metas.metas) {
+      if (meta.transaction == mdb_txn_id(reader)) return WalkLmdbPages(file, meta, options);
+    }
+    // Others have committed twice since the snapshot was taken; its meta page is gone.
+  }
 }
 
 // The lock file says which transaction is the last; see OpeningTurn for how that may be
@@ -248,6 +298,7 @@ Result<LmdbWriteTransaction*> LmdbEnvironment::BeginWrite() {
 Result<void> LmdbEnvironment::CommitWrite() {
   write_transaction_.reset();
   int code = mdb_txn_commit(std::exchange(write_, nullptr));
+  is_sound_ = is_sound_ && code == MDB_SUCCESS;
   map_mutex_.unlock_shared();
   // A write that the disk had room for only in part is EIO to LMDB; operators need the reason.
   if (code == EIO && DiskFreeBytes().value_or(1) == 0) code = ENOSPC;

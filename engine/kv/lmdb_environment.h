@@ -45,6 +45,8 @@ class LmdbEnvironment {
   LmdbEnvironment() = default;
 
   int OpenEnvironment(const std::filesystem::path& directory, std::uint64_t map_bytes);
+  Result<void> CheckPages(const LmdbOptions& options);
+  Result<PageWalkReport> WalkSnapshot(const PageWalkOptions& options);
   Result<void> CheckLockFile();
   Result<void> OpenTables(const std::vector<std::string>& names, Tables tables);
   int BeginRead(MDB_txn** transaction);
@@ -55,6 +57,7 @@ class LmdbEnvironment {
   std::filesystem::path directory_;
   MDB_env* environment_ = nullptr;
   std::vector<LmdbTable> tables_;
+  bool is_sound_ = false;  // Its pages have been looked at, and no commit of ours has failed.
 
   // Shared: a transaction is open. Exclusive: the map may move.
   std::shared_mutex map_mutex_;

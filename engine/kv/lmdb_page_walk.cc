@@ -258,17 +258,16 @@ class Walk {
       } else if (kind_ == TreeKind::kFreePages) {
         Free(number, node.key, node.data);
       } else {
-        CheckRow(number, node.key, node.data);
+        if (!IsRight({table_, node.key, node.data})) FindWrongRow(number);
       }
     }
     return {};
   }
 
-  void CheckRow(std::uint64_t number, std::string_view key, std::string_view value) {
-    if (options_.row_is_right && !options_.row_is_right(table_, key, value)) {
-      Find(number, "a row is not that of its key");
-    }
+  bool IsRight(const PageWalkOptions::Row& row) const {
+    return !options_.row_is_right || options_.row_is_right(row);
   }
+  void FindWrongRow(std::uint64_t number) { Find(number, "a row is not that of its key"); }
 
   Result<void> WalkOverflow(std::uint64_t number, const Node& node) {
     const std::uint64_t needed = lmdb::OverflowPagesFor(node.data_bytes, page_bytes_);
@@ -286,14 +285,18 @@ class Walk {
     }
     if (!Use(node.data_page, header.OverflowPages(), number)) return {};
     counts_.overflow_pages += header.OverflowPages();
-    if (kind_ == TreeKind::kRows) {
-      CheckRow(number, node.key, begin.substr(sizeof(header), node.data_bytes));
-      return {};
+    const std::string_view value_start = begin.substr(sizeof(header), node.data_bytes);
+    const bool whole = value_start.size() == node.data_bytes;
+    const bool is_row = kind_ == TreeKind::kRows;
+    if (is_row && IsRight({table_, node.key, value_start, whole})) return {};
+    std::string value(node.data_bytes, '\0');
+    ASSIGN_OR_RETURN(count, file_.Read(node.data_page * page_bytes_ + sizeof(header), value));
+    value.resize(count);
+    if (!is_row) {
+      Free(number, node.key, value);
+    } else if (!IsRight({table_, node.key, value})) {
+      FindWrongRow(number);
     }
-    std::string list(node.data_bytes, '\0');
-    ASSIGN_OR_RETURN(count, file_.Read(node.data_page * page_bytes_ + sizeof(header), list));
-    list.resize(count);
-    Free(number, node.key, list);
     return {};
   }
 

@@ -50,11 +50,16 @@ struct PageWalkReport {
 };
 
 struct PageWalkOptions {
-  // Whether a row can be what its table holds under its key. `value` is whole, or the first
-  // kValueStartBytes of one on overflow pages. Null: every row is right.
+  // Whether a row belongs under its key. `value` may be the first kValueStartBytes of one on
+  // overflow pages; if the answer is no, it is asked again about the whole. Null: every row does.
   static constexpr std::size_t kValueStartBytes = 560;
-  std::function<bool(std::string_view table, std::string_view key, std::string_view value)>
-      row_is_right;
+  struct Row {
+    std::string_view table;
+    std::string_view key;
+    std::string_view value;
+    bool whole = true;
+  };
+  std::function<bool(const Row&)> row_is_right;
   // Called now and then with the pages met so far.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };

@@ -75,8 +75,10 @@ std::string_view WhatToDo(ErrorCode code) {
     case ErrorCode::kNotEnoughResources:
     case ErrorCode::kTimeout:
       return "nothing changed; try again";
-    case ErrorCode::kCorruptData:
     case ErrorCode::kCorruptStore:
+      return "nothing was changed; `bobbin check` lists the damage, `bobbin salvage` makes a new "
+             "database of what is whole";
+    case ErrorCode::kCorruptData:
       return "`bobbin check` lists all damage; the other messages are not affected";
     case ErrorCode::kDiskError:
       return "look at the disk and the system's log";

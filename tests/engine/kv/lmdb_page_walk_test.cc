@@ -43,8 +43,8 @@ std::string ValueOf(const std::string& key, std::size_t bytes) {
 
 PageWalkOptions ByKey() {
   PageWalkOptions options;
-  options.row_is_right = [](std::string_view, std::string_view key, std::string_view value) {
-    return value.substr(0, key.size()) == key;
+  options.row_is_right = [](const PageWalkOptions::Row& row) {
+    return row.value.substr(0, row.key.size()) == row.key;
   };
   return options;
 }

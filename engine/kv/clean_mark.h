@@ -1,0 +1,16 @@
+// The file `clean` beside a data.mdb: that whoever closed the database last found it sound
+// (engine/kv/lmdb_engine.h, Damage). It vouches for one state of one file only, so a mark that is
+// stale, torn or lost costs a walk and nothing else.
+#pragma once
+
+#include <filesystem>
+
+namespace bobbin::kv {
+
+// False also when there is anything it cannot find out.
+bool IsMarkedClean(const std::filesystem::path& directory);
+
+// Does its best: no mark is no error.
+void MarkClean(const std::filesystem::path& directory);
+
+}  // namespace bobbin::kv
