@@ -326,6 +326,8 @@ Result<std::uint64_t> Database::CollectAbandonedBodies() {
   return bobbin::CollectAbandonedBodies(*state_);
 }
 
-Result<CheckReport> Database::CheckStore() const { return bobbin::CheckStore(*state_); }
+Result<CheckReport> Database::CheckStore(const CheckOptions& options) const {
+  return bobbin::CheckStore(*state_, options);
+}
 
 }  // namespace bobbin

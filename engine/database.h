@@ -120,7 +120,7 @@ class Database {
 
   // Opens every record and compares every index with its rows (engine/store_check.h). Reads only;
   // runs beside writers.
-  Result<CheckReport> CheckStore() const;
+  Result<CheckReport> CheckStore(const CheckOptions& options = {}) const;
 
   const std::shared_ptr<DatabaseState>& State() const { return state_; }
 

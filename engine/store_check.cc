@@ -15,7 +15,8 @@ namespace {
 // cross-references are looked up where they point.
 class Check {
  public:
-  Check(RowReader& rows, CheckReport& report) : rows_(rows), report_(report) {}
+  Check(RowReader& rows, const CheckOptions& options, CheckReport& report)
+      : rows_(rows), options_(options), report_(report) {}
 
   Result<void> Run() {
     RETURN_IF_ERROR(WalkMeta());
@@ -50,7 +51,9 @@ class Check {
   Result<void> Walk(kv::TableId table, const Visit& visit) {
     return rows_.Scan(table, {}, {},
                       [&](std::string_view key, std::string_view value) -> Result<bool> {
-                        ++report_.records;
+                        if (++report_.records % 4'096 == 0 && options_.progress) {
+                          options_.progress(report_.records);
+                        }
                         Result<bool> more = visit(key, value);
                         if (more || more.error().code != ErrorCode::kCorruptData) return more;
                         Find(table::kNames[table.index], ToHex(key),
@@ -388,8 +391,8 @@ class Check {
             CompareReferences(id, head);
             return true;
           }
-          ASSIGN_OR_RETURN(const std::string_view piece, rows_.DecodeBodyChunk(key, value));
-          bytes += piece.size();
+          if (options_.contents) RETURN_IF_ERROR(rows_.DecodeBodyChunk(key, value));
+          bytes += value.size() - std::min(value.size(), kRecordOverheadBytes + key.size());
           ++chunks;
           if (id != body) Find("bodies", ToHex(key), "a chunk without its head");
           return true;
@@ -435,6 +438,7 @@ class Check {
   }
 
   RowReader& rows_;
+  const CheckOptions& options_;
   CheckReport& report_;
   CountersRecord counters_;
   std::unordered_map<std::uint64_t, FolderRecord> folders_;
@@ -452,11 +456,11 @@ class Check {
 
 }  // namespace
 
-Result<CheckReport> CheckStore(DatabaseState& database) {
+Result<CheckReport> CheckStore(DatabaseState& database, const CheckOptions& options) {
   CheckReport report;
   RETURN_IF_ERROR(database.View([&](RowReader& rows) {
     report = CheckReport{};
-    return Check(rows, report).Run();
+    return Check(rows, options, report).Run();
   }));
   return report;
 }

@@ -8,10 +8,13 @@
 //   folders     counters equal the rows; every contents row has its message and the reverse
 //   counters    above every identifier and sequence in use
 //
+// Of content, the checksums are looked at only if CheckOptions say so; everything else always is.
+//
 // Durability  Reads one snapshot, changes nothing.   Threads, processes  Any number.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -27,6 +30,12 @@ struct Finding {
   std::string detail;  // What is wrong and what to do.
 };
 
+struct CheckOptions {
+  bool contents = true;
+  // Called now and then with the records looked at so far.
+  std::function<void(std::uint64_t records)> progress;
+};
+
 struct CheckReport {
   std::uint64_t records = 0;
   std::uint64_t messages = 0;
@@ -36,6 +45,6 @@ struct CheckReport {
   std::vector<Finding> findings;       // Empty: clean.
 };
 
-Result<CheckReport> CheckStore(DatabaseState& database);
+Result<CheckReport> CheckStore(DatabaseState& database, const CheckOptions& options = {});
 
 }  // namespace bobbin

@@ -245,6 +245,7 @@ class Walk {
     for (std::size_t slot = sizeof(header); slot < header.lower; slot += 2) {
       const Node node = *lmdb::NodeAt(page, LoadAt<std::uint16_t>(page, slot), false);
       ++counts_.entries;
+      if (kind_ == TreeKind::kRows) ++report_.rows;
       const bool is_table = kind_ == TreeKind::kTables;
       if (is_table ? node.flags != lmdb::kDataIsTree
                    : (node.flags & ~lmdb::kDataOnOverflowPages) != 0) {

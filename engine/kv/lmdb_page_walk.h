@@ -43,6 +43,7 @@ struct PageWalkReport {
   std::uint64_t pages = 0;  // As the meta page says, with the meta pages.
   std::uint64_t used_pages = 0;
   std::uint64_t free_pages = 0;
+  std::uint64_t rows = 0;  // Of all tables.
   std::uint64_t findings_total = 0;
   std::vector<PageFinding> findings;  // The first kFindingsMax.
 

@@ -88,8 +88,8 @@ class KillTest : public ::testing::Test {
   void Kill() { daemon_.reset(); }  // SIGKILL, and waited for.
 
   void CheckClean() {
-    const std::string command =
-        std::string(BOBBIN_BIN_DIR "/bobbin check --database ") + database_.string() + " >&2";
+    const std::string command = std::string(BOBBIN_BIN_DIR "/bobbin check --deep --database ") +
+                                database_.string() + " >&2";
     ASSERT_EQ(std::system(command.c_str()), 0) << "bobbin check has findings";
   }
 

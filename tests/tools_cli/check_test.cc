@@ -63,6 +63,52 @@ TEST_F(CheckTest, DamageIsFoundWithExit1AndNamesTableAndKey) {
   EXPECT_EQ(objects.back()["findings"], objects.size() - 1);
 }
 
+TEST_F(CheckTest, DamagedPagesAreFoundAndNothingIsReadThroughThem) {
+  for (int i = 0; i < 200; ++i) Submit(kMessage);
+  const std::filesystem::path path = database_ / "data.mdb";
+  constexpr std::size_t kPage = 4096;
+  const std::uintmax_t pages = std::filesystem::file_size(path) / kPage;
+  int found = 0;
+  // One page after the other: of most no program may make anything, some are free.
+  for (std::uintmax_t page = 2; page < pages; page += 3) {
+    SCOPED_TRACE(testing::Message() << "page " << page << " of " << pages);
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    std::string was(kPage, '\0');
+    file.seekg(static_cast<std::streamoff>(page * kPage)).read(was.data(), kPage);
+    const std::string zeros(kPage, '\0');
+    file.seekp(static_cast<std::streamoff>(page * kPage)).write(zeros.data(), kPage).flush();
+    const Ended run = Bobbin({"check", "--quick", "--json"});
+    const auto objects = ParseLines(run.out);
+    ASSERT_GE(objects.size(), 1U) << run.err;
+    ASSERT_THAT(objects.back(), HasTheFieldsOf("summary"));
+    if (run.exit_code == 1) {
+      ++found;
+      ASSERT_THAT(objects.front(), HasTheFieldsOf("finding"));
+      EXPECT_EQ(objects.back()["records"], 0);
+      const Ended list = Bobbin({"queue", "list"});
+      EXPECT_EQ(list.exit_code, 74) << list.err;
+      EXPECT_THAT(list.err,
+                  testing::AllOf(HasSubstr("MAPI_E_CORRUPT_STORE"), HasSubstr("bobbin salvage")));
+    } else {
+      EXPECT_EQ(run.exit_code, 0) << run.err;
+    }
+    file.seekp(static_cast<std::streamoff>(page * kPage)).write(was.data(), kPage).flush();
+  }
+  EXPECT_GT(found, 20);
+  EXPECT_EQ(Bobbin({"check", "--deep"}).exit_code, 0);
+}
+
+TEST_F(CheckTest, OnlyDeepLooksAtTheBytesOfLongContent) {
+  Submit("Subject: Tea\n\n" + std::string(200'000, 'y') + "UnmistakableEnd\n");
+  ASSERT_EQ(DamageEvery("UnmistakableEnd"), 1U);
+  EXPECT_EQ(Bobbin({"check", "--quick"}).exit_code, 0);
+  EXPECT_EQ(Bobbin({"check"}).exit_code, 0);
+  const Ended run = Bobbin({"check", "--deep"});
+  EXPECT_EQ(run.exit_code, 1) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("bodies"));
+  EXPECT_EQ(Bobbin({"check", "--deep", "--quick"}).exit_code, 64);
+}
+
 TEST_F(CheckTest, TheOtherMessagesStayUsable) {
   const std::string damaged = Submit("Subject: UnmistakableSubject\n\nHello\n");
   const std::string whole = Submit(kMessage);

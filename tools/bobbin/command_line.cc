@@ -17,14 +17,14 @@ std::filesystem::path DatabasePath(const CommandLine& line) {
   return kDefaultDatabase;
 }
 
-Result<Database> OpenDatabase(const CommandLine& line) {
+Result<Database> OpenDatabase(const CommandLine& line, const DatabaseOptions& options) {
   const std::filesystem::path path = DatabasePath(line);
   std::error_code ignored;
   if (path == kDefaultDatabase && !std::filesystem::exists(path, ignored)) {
     return Fail(ErrorCode::kNotADatabase,
                 "neither --database nor BOBBIN_DATABASE is given, and there is no ./data here");
   }
-  Result<Database> database = Database::Open(path);
+  Result<Database> database = Database::Open(path, options);
   if (database) return database;
   Error error = std::move(database).error();
   if (error.detail.find(path.string()) == std::string::npos) {

@@ -35,7 +35,7 @@ std::filesystem::path DatabasePath(const CommandLine& line);
 // Opens it.
 //   kNotADatabase  also when neither option nor variable names one and there is no ./data
 //   and whatever Database::Open says, with the path in the detail
-Result<Database> OpenDatabase(const CommandLine& line);
+Result<Database> OpenDatabase(const CommandLine& line, const DatabaseOptions& options = {});
 
 // The message that `queue_id` names; kInvalidParameter says what a queue id looks like.
 Result<MessageId> ParseMessageId(const std::string& queue_id);
@@ -56,6 +56,7 @@ void AddStoreCommands(CLI::App& app, CommandLine& line);      // store create, c
 void AddImportCommand(CLI::App& app, CommandLine& line);
 void AddStatCommand(CLI::App& app, CommandLine& line);
 void AddCheckCommand(CLI::App& app, CommandLine& line);
+void AddRepairMetaCommand(CLI::App& app, CommandLine& line);
 
 // The table of `bobbin queue list`, also for `mailq`.
 ExitCode ListWholeQueue(const CommandLine& line);

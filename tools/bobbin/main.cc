@@ -47,6 +47,7 @@ int Run(int argc, char** argv) {
   AddImportCommand(app, line);
   AddStatCommand(app, line);
   AddCheckCommand(app, line);
+  AddRepairMetaCommand(app, line);
   if (const int code = Parse(app, argc, argv); code >= 0) return code;
   return static_cast<int>(line.run());
 }
