@@ -59,7 +59,7 @@ class MarkedOutbound final : public OutboundMessage {
     message_->AcknowledgeAll();
     return {};
   }
-  void SetOutcome(RecipientRowId row, RecipientOutcome outcome) override {
+  void StatusRecipient(RecipientRowId row, RecipientOutcome outcome) override {
     if (outcome.kind == OutcomeKind::kDelivered) {
       SetRow(row, RecipientState::kDelivered);
       Delivered(row);
@@ -69,7 +69,7 @@ class MarkedOutbound final : public OutboundMessage {
                             before_.recipients[IndexOf(row)] == MarkedRow(RecipientState::kInDoubt);
       SetRow(row, in_doubt ? RecipientState::kInDoubt : RecipientState::kPending);
     }
-    real_.SetOutcome(row, std::move(outcome));
+    real_.StatusRecipient(row, std::move(outcome));
   }
 
   // What the spooler will make durable after the attempt.
