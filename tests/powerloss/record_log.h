@@ -69,6 +69,7 @@ inline constexpr char kLogVariable[] = "BOBBIN_POWER_LOSS_LOG";
 //   drop-fdatasync=N    every Nth fdatasync does not count
 //   no-directory-sync   fsync of directories does not count
 //   fail-flush=N        the Nth flush, or synchronous write, answers EIO
+//   fail-write=N        the Nth synchronous write answers EIO: LMDB's root pages
 //   fail-directory-flush=N  the Nth fsync of a directory answers EIO
 //   after-creation      all of this from when the database has been created
 inline constexpr char kMutantVariable[] = "BOBBIN_POWER_LOSS_MUTANT";

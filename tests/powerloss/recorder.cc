@@ -58,6 +58,7 @@ struct Mutants {
   std::uint64_t drop_fdatasync = 0;
   std::uint64_t fail_flush = 0;
   std::uint64_t fail_directory_flush = 0;
+  std::uint64_t fail_write = 0;
 
   Mutants() = default;
   explicit Mutants(const char* text) {
@@ -74,6 +75,7 @@ struct Mutants {
     after_creation = has("after-creation,");
     drop_fdatasync = number("drop-fdatasync");
     fail_flush = number("fail-flush");
+    fail_write = number("fail-write");
     fail_directory_flush = number("fail-directory-flush");
   }
 };
@@ -152,11 +154,17 @@ class Recorder {
   }
 
   std::uint64_t NewTicket() { return ++last_ticket_; }
-  bool FailsNow(bool is_directory) {
-    if (is_directory && Lies().fail_directory_flush != 0) {
-      return ++directory_flushes_ == Lies().fail_directory_flush;
+  enum class Flushed { kFile, kDirectory, kWrite };
+  bool FailsNow(Flushed what) {
+    const Mutants& lies = Lies();
+    const auto counts = [](std::uint64_t number, std::uint64_t& count) {
+      return number != 0 && ++count == number;
+    };
+    const bool is_one = counts(lies.fail_flush, flushes_);
+    if (what == Flushed::kDirectory) {
+      return counts(lies.fail_directory_flush, directory_flushes_) || is_one;
     }
-    return Lies().fail_flush != 0 && ++flushes_ == Lies().fail_flush;
+    return (what == Flushed::kWrite && counts(lies.fail_write, writes_)) || is_one;
   }
   bool DropsNow() {
     return Lies().drop_fdatasync != 0 && ++fdatasyncs_ % Lies().drop_fdatasync == 0;
@@ -175,6 +183,7 @@ class Recorder {
   std::uint64_t last_ticket_ = 0;
   std::uint64_t flushes_ = 0;
   std::uint64_t directory_flushes_ = 0;
+  std::uint64_t writes_ = 0;
   std::uint64_t fdatasyncs_ = 0;
   std::minstd_rand random_;
 };
@@ -209,7 +218,7 @@ ssize_t Write(int file, std::string_view bytes, std::uint64_t offset, const Call
     return written;
   }
   const std::uint64_t ticket = recorder->NewTicket();
-  const bool fails = recorder->FailsNow(false);
+  const bool fails = recorder->FailsNow(Recorder::Flushed::kWrite);
   recorder->Log(EntryKind::kWrite, kSynchronous, object, 0, offset, ticket, bytes);
   const unsigned delay = recorder->Delay();
   lock.unlock();
@@ -240,7 +249,9 @@ int Flush(int file, bool is_fdatasync, const Call& call) {
                           ? !lies.no_directory_sync
                           : !lies.no_sync && !(is_fdatasync && recorder->DropsNow());
   const std::uint64_t ticket = recorder->NewTicket();
-  const bool fails = counts && recorder->FailsNow(S_ISDIR(status.st_mode));
+  const bool fails =
+      counts && recorder->FailsNow(S_ISDIR(status.st_mode) ? Recorder::Flushed::kDirectory
+                                                           : Recorder::Flushed::kFile);
   if (counts) recorder->Log(EntryKind::kFlush, 0, object, 0, 0, ticket, {});
   const unsigned delay = recorder->Delay();
   lock.unlock();
