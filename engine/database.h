@@ -8,7 +8,8 @@
 //               record key, written once; salvage needs it), <path>/clean (that the last stop
 //               was clean; may be deleted). docs/store-format.md.
 // Durability    Create makes everything in a temporary directory beside `path`, flushes it, and
-//               renames it into place: a power cut leaves a whole database or none.
+//               renames it into place: a power cut leaves a whole database or none. Create and
+//               Open flush the directories above, which may be as new.
 // Recovery      None is needed: opening after any crash finds the last committed transaction, no
 //               locks, and the queue as submitted (C46). When nobody vouches for the file, all
 //               its pages are looked at first (engine/kv/lmdb_engine.h, Damage).

@@ -42,17 +42,17 @@ void SetRecipients(const RecipientTable& recipients, MessageState& state) {
   }
 }
 
-Result<std::string> ContentOf(RowReader& rows, const MessageRecord& record) {
-  if (record.content_body == 0) return record.content_inline;
+Result<std::uint64_t> DigestOf(RowReader& rows, const MessageRecord& record) {
+  ContentDigest digest(record.properties.BytesOr(pr::kSubject, {}));
+  if (record.content_body == 0) return digest.Add(record.content_inline).Value();
   ASSIGN_OR_RETURN(const auto head, rows.BodyHead(record.content_body));
   if (!head) return Fail(ErrorCode::kCorruptData, "a body is missing");
-  std::string content;
   for (std::uint32_t chunk = 1; chunk <= head->chunk_count; ++chunk) {
     ASSIGN_OR_RETURN(const auto piece, rows.BodyChunk(record.content_body, chunk));
     if (!piece) return Fail(ErrorCode::kCorruptData, "a part of a body is missing");
-    content += *piece;
+    digest.Add(*piece);
   }
-  return content;
+  return digest.Value();
 }
 
 Result<MessageState> StateOf(RowReader& rows, MessageId id, const MessageRecord& record) {
@@ -68,8 +68,7 @@ Result<MessageState> StateOf(RowReader& rows, MessageId id, const MessageRecord&
   }
   ASSIGN_OR_RETURN(const RecipientTable recipients, rows.Recipients(id));
   SetRecipients(recipients, state);
-  ASSIGN_OR_RETURN(const std::string content, ContentOf(rows, record));
-  state.content = ContentDigest(record.properties.BytesOr(pr::kSubject, {}), content);
+  ASSIGN_OR_RETURN(state.content, DigestOf(rows, record));
   return state;
 }
 
@@ -108,14 +107,14 @@ Result<MessageState> StateOf(const Database& database, MessageId id) {
   }
   ASSIGN_OR_RETURN(const RecipientTable recipients, message.GetRecipientTable());
   SetRecipients(recipients, state);
-  std::string content;
+  ContentDigest digest(properties.BytesOr(pr::kSubject, {}));
   ASSIGN_OR_RETURN(MessageBodyReader reader, message.OpenContent());
   for (;;) {
     ASSIGN_OR_RETURN(const std::string_view piece, reader.Next());
     if (piece.empty()) break;
-    content += piece;
+    digest.Add(piece);
   }
-  state.content = ContentDigest(properties.BytesOr(pr::kSubject, {}), content);
+  state.content = digest.Value();
   return state;
 }
 

@@ -54,4 +54,5 @@ struct Mark {
 }  // namespace bobbin::powerloss
 
 // In the recorder; absent when the program runs without it.
+// NOLINTNEXTLINE(readability-identifier-naming): C, as it is looked up by name.
 extern "C" void bobbin_power_loss_mark(const bobbin::powerloss::Mark* mark) __attribute__((weak));

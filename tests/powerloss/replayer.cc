@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -293,7 +294,7 @@ class Worker {
     if (!judged_.insert(place.hash ^ outcomes_.Version() * 0xC2B2AE3D27D4EB4FU).second) return;
     std::string wrong = place.missing;
     if (wrong.empty()) wrong = outcomes_.Judge(Observe(place), place.files);
-    if (!wrong.empty()) Fail(wrong);
+    if (!wrong.empty()) Fail(place, wrong);
   }
 
   Observation Observe(const Place& place) {
@@ -321,15 +322,16 @@ class Worker {
     if (seen.trouble.empty()) seen.trouble = image_.UseAgain();
   }
 
-  void Fail(const std::string& wrong) {
+  void Fail(const Place& place, const std::string& wrong) {
     if (Over()) return;
     std::string kept;
-    if (!options_.keep.empty()) {
-      const fs::path to = options_.keep / fmt::format("state-{}-{}", cut_, sample_);
+    if (!options_.keep.empty() && place.has_database && place.missing.empty()) {
+      const std::string name = fmt::format("state-{}-{}", cut_, sample_);
+      image_.Set(place.data, place.identity);
       std::error_code error;
       fs::create_directories(options_.keep, error);
-      fs::copy(image_.Directory(), to, fs::copy_options::recursive, error);
-      kept = "  kept in " + to.string() + "\n";
+      fs::copy(image_.Directory(), options_.keep / name, fs::copy_options::recursive, error);
+      kept = "  kept as " + name + "\n";
     }
     shared_.Report(
         fmt::format("cut {}, state {}, seed {}:\n{}{}", cut_, sample_, options_.seed, wrong, kept));
@@ -384,6 +386,9 @@ class Worker {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   const rlimit no_core{0, 0};  // What is opened may be made to end the process.
   setrlimit(RLIMIT_CORE, &no_core);
+  // Every state takes and frees as much: giving it back to the system is a tenth of the time.
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
   try {
     Worker(options, shared, number).Run(log);
   } catch (const std::exception& error) {

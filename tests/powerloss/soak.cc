@@ -96,6 +96,7 @@ class Soak {
     ReplayOptions options;
     options.seed = seed;
     options.workers = settings_.workers;
+    options.states_per_cut = 64;
     options.end = end_;
     options.progress = [this](std::uint64_t states, std::uint64_t failures) {
       ShowProgress(states, failures);

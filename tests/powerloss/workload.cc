@@ -103,10 +103,10 @@ class Client {
   }
 
   std::string RandomContent(const std::string& subject) {
-    const std::uint64_t kind = Random(20);
+    const std::uint64_t kind = Random(40);
     std::uint64_t bytes = Random(2'000);
-    if (kind >= 13) bytes = 3'000 + Random(30'000);
-    if (kind == 19) bytes = 262'000 + Random(40'000);  // Written ahead.
+    if (kind >= 30) bytes = 3'000 + Random(30'000);
+    if (kind == 39) bytes = 262'000 + Random(40'000);  // Written ahead.
     std::string content = "Subject: " + subject + "\r\nFrom: " + name_ + "\r\n\r\n";
     while (content.size() < bytes)
       content += fmt::format("{:016x}{:016x}\r\n", random_(), random_());
@@ -151,7 +151,7 @@ class Client {
     next_.recipient_count = static_cast<std::uint8_t>(count);
     next_.recipients = {};
     next_.folder = folder.value;
-    next_.content = ContentDigest(subject, content);
+    next_.content = ContentDigest(subject).Add(content).Value();
     return message;
   }
 
