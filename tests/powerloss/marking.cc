@@ -44,6 +44,7 @@ class MarkedOutbound final : public OutboundMessage {
   std::string QueueId() const override { return real_.QueueId(); }
   Time SubmitTime() const override { return real_.SubmitTime(); }
   const std::string& ReversePath() const override { return real_.ReversePath(); }
+  MessageNotification Notification() const override { return real_.Notification(); }
   const std::vector<OutboundRecipient>& Recipients() const override { return real_.Recipients(); }
   RecipientTable GetRecipientTable() const override { return real_.GetRecipientTable(); }
   std::uint64_t ContentBytes() const override { return real_.ContentBytes(); }
