@@ -50,12 +50,23 @@ Result<void> CheckRoot(DatabaseState& state) {
   });
 }
 
+constexpr char kUnflushedName[] = "unflushed";
+
+// Makes the name of the database durable, and those above it.
+Result<void> FlushNames(const fs::path& database) {
+  RETURN_IF_ERROR(SyncDirectoriesAbove(database));
+  std::error_code ignored;  // Left there it costs the next one to open a few flushes.
+  fs::remove(database / kUnflushedName, ignored);
+  return {};
+}
+
 Result<void> CreateIn(const fs::path& directory) {
   Identity identity;
   identity.format = Database::kFormat;
   FillRandom(identity.database.bytes);
   FillRandom(identity.record_key);
   RETURN_IF_ERROR(WriteIdentityFile(directory, identity));
+  RETURN_IF_ERROR(MakeEmptyFile(directory / kUnflushedName));
   kv::LmdbOptions options;
   options.tables = Database::TableNames();
   options.free_bytes_min = 0;
@@ -153,7 +164,7 @@ Result<void> Database::Create(const fs::path& path) {
     fs::remove_all(aside, error);
     return created;
   }
-  return SyncDirectoriesAbove(parent / name);
+  return FlushNames(parent / name);
 }
 
 Result<Database> Database::Open(const fs::path& path, const DatabaseOptions& options) {
@@ -169,7 +180,8 @@ Result<Database> Database::Open(const fs::path& path, const DatabaseOptions& opt
   lmdb_options.walk = {RowIsRight(identity.record_key), options.walk_progress};
   lmdb_options.walked = options.walked;
   ASSIGN_OR_RETURN(std::shared_ptr<kv::Engine> engine, kv::OpenLmdbEngine(path, lmdb_options));
-  RETURN_IF_ERROR(SyncDirectoriesAbove(path));
+  std::error_code error;
+  if (fs::exists(path / kUnflushedName, error)) RETURN_IF_ERROR(FlushNames(path));
   ASSIGN_OR_RETURN(VolatileState shared, OpenVolatileState(identity.database));
   auto state = std::make_shared<DatabaseState>(identity.database, identity.record_key,
                                                std::move(engine), std::move(shared), options.clock);

@@ -6,10 +6,11 @@
 //
 // On disk       <path>/data.mdb, <path>/lock.mdb (LMDB), <path>/identity (the database id and the
 //               record key, written once; salvage needs it), <path>/clean (that the last stop
-//               was clean; may be deleted). docs/store-format.md.
+//               was clean; may be deleted), <path>/unflushed (while the names of the directories
+//               above may not be on disk yet). docs/store-format.md.
 // Durability    Create makes everything in a temporary directory beside `path`, flushes it, and
-//               renames it into place: a power cut leaves a whole database or none. Create and
-//               Open flush the directories above, which may be as new.
+//               renames it into place: a power cut leaves a whole database or none. Then it
+//               flushes the directories above; if it dies before that, Open does it.
 // Recovery      None is needed: opening after any crash finds the last committed transaction, no
 //               locks, and the queue as submitted (C46). When nobody vouches for the file, all
 //               its pages are looked at first (engine/kv/lmdb_engine.h, Damage).

@@ -108,6 +108,13 @@ Result<void> SyncDirectoriesAbove(const fs::path& path) {
   return {};
 }
 
+Result<void> MakeEmptyFile(const fs::path& path) {
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (file < 0) return SystemError("cannot create", path);
+  close(file);
+  return {};
+}
+
 Result<void> MakeDirectory(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path.parent_path(), error);

@@ -30,6 +30,7 @@ Result<void> WriteIdentityFile(const std::filesystem::path& directory, const Ide
 Result<Identity> ReadIdentityFile(const std::filesystem::path& directory);
 
 // File-system steps of making a database, with errors an operator can act on.
+Result<void> MakeEmptyFile(const std::filesystem::path& path);  // Mode 0600.
 Result<void> MakeDirectory(const std::filesystem::path& path);  // Mode 0700; with its parents.
 Result<void> RenameDirectory(const std::filesystem::path& from, const std::filesystem::path& to);
 Result<void> SyncPath(const std::filesystem::path& path);  // fsync of a file or directory.

@@ -5,7 +5,7 @@
 //             or close poisons the environment in this process (kv_engine.h,
 //             Outcomes): LMDB itself would go on after a failed data flush, and the
 //             next commit would succeed on top of pages the disk does not have.
-//             Opening flushes what it finds, for the same reason.
+//             The first commit flushes what was found before, for the same reason.
 // Group commit  One commit thread per environment. Closures that arrive while a
 //             commit is on its way run together in the next transaction, in
 //             arrival order. A closure that fails before it wrote anything costs

@@ -124,12 +124,6 @@ Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::Open(
   BOBBIN_CHECK(mdb_env_get_flags(opened->environment_, &flags) == MDB_SUCCESS);
   BOBBIN_CHECK((flags & kUnsafeFlags) == 0);
   RETURN_IF_ERROR(opened->CheckLockFile());
-  // What we see must be what the disk has. After a commit whose root page could not be flushed,
-  // the disk may have that commit, while LMDB has put the former root page back, for all to see
-  // but unflushed: the next transaction would write over pages of the one on disk.
-  if (tables == Tables::kMustExist) {
-    RETURN_IF_ERROR(LmdbResult(mdb_env_sync(opened->environment_, 1), "flushing what was found"));
-  }
   opened->ClearDeadReaders();
   RETURN_IF_ERROR(opened->OpenTables(options.tables, tables));
   opened->is_sound_ = true;
@@ -295,9 +289,25 @@ Result<LmdbWriteTransaction*> LmdbEnvironment::BeginWrite() {
   return write_transaction_.get();
 }
 
+// Before the first pages are written, what they rest on must be what the disk has. After a commit
+// whose root page could not be flushed, the disk may have that commit, while LMDB has put the
+// former root page back, for all to see but unflushed: the next transaction would write over pages
+// of the one on disk.
+int LmdbEnvironment::FlushWhatWasFound() {
+  if (has_flushed_) return MDB_SUCCESS;
+  const int code = mdb_env_sync(environment_, 1);
+  has_flushed_ = code == MDB_SUCCESS;
+  return code;
+}
+
 Result<void> LmdbEnvironment::CommitWrite() {
   write_transaction_.reset();
-  int code = mdb_txn_commit(std::exchange(write_, nullptr));
+  int code = FlushWhatWasFound();
+  if (code == MDB_SUCCESS) {
+    code = mdb_txn_commit(std::exchange(write_, nullptr));
+  } else {
+    mdb_txn_abort(std::exchange(write_, nullptr));
+  }
   is_sound_ = is_sound_ && code == MDB_SUCCESS;
   map_mutex_.unlock_shared();
   // A write that the disk had room for only in part is EIO to LMDB; operators need the reason.

@@ -53,6 +53,7 @@ class LmdbEnvironment {
   void EndRead(MDB_txn* transaction);
   Result<void> GrowMap();
   Result<void> CheckMap() const;
+  int FlushWhatWasFound();
 
   std::filesystem::path directory_;
   MDB_env* environment_ = nullptr;
@@ -66,6 +67,7 @@ class LmdbEnvironment {
   std::mutex readers_mutex_;
   std::vector<MDB_txn*> idle_readers_;
 
+  bool has_flushed_ = false;
   MDB_txn* write_ = nullptr;
   std::unique_ptr<LmdbWriteTransaction> write_transaction_;
 };
