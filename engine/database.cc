@@ -177,7 +177,8 @@ Result<Database> Database::Open(const fs::path& path, const DatabaseOptions& opt
   kv::LmdbOptions lmdb_options;
   lmdb_options.tables = TableNames();
   lmdb_options.free_bytes_min = options.free_bytes_min;
-  lmdb_options.walk = {RowIsRight(identity.record_key), options.walk_progress};
+  lmdb_options.walk.row_is_right = RowIsRight(identity.record_key);
+  lmdb_options.walk.progress = options.walk_progress;
   lmdb_options.walked = options.walked;
   ASSIGN_OR_RETURN(std::shared_ptr<kv::Engine> engine, kv::OpenLmdbEngine(path, lmdb_options));
   std::error_code error;

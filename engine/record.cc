@@ -20,7 +20,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "records are written as they lie");
 
-constexpr std::uint16_t kMagic = 0xB0BB;
+constexpr std::uint16_t kMagic = 0xB0BB;  // kRecordMagicBytes
 
 struct Header {
   std::uint16_t magic;
@@ -99,6 +99,18 @@ Result<OpenedRecord> RecordCodec::Open(RecordKind kind, kv::TableId table,
   }
   return OpenedRecord{header.sequence,
                       value.substr(kRecordHeaderBytes + header.key_bytes, header.payload_bytes)};
+}
+
+std::optional<std::size_t> RecordCodec::LengthOf(std::string_view start) {
+  if (start.size() < sizeof(Header)) return {};
+  Header header{};
+  std::memcpy(&header, start.data(), sizeof(header));
+  if (header.magic != kMagic || header.format > kRecordFormat || header.zero != 0 ||
+      header.zero2 != 0 || header.key_bytes > kv::kKeyBytesMax ||
+      header.payload_bytes > kv::kValueBytesMax) {
+    return {};
+  }
+  return kRecordOverheadBytes + header.key_bytes + header.payload_bytes;
 }
 
 std::optional<StrayRecord> RecordCodec::OpenStray(std::string_view value) const {

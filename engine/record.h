@@ -45,6 +45,7 @@ enum class RecordKind : std::uint8_t {  // Persisted; never reused.
 };
 
 inline constexpr std::uint8_t kRecordFormat = 1;
+inline constexpr std::string_view kRecordMagicBytes = "\xBB\xB0";  // Every record begins so.
 inline constexpr std::size_t kRecordHeaderBytes = 24;
 inline constexpr std::size_t kRecordOverheadBytes = kRecordHeaderBytes + 8;
 
@@ -76,6 +77,10 @@ class RecordCodec {
   //   kVersion      sealed in a newer record format
   Result<OpenedRecord> Open(RecordKind kind, kv::TableId table, std::string_view table_name,
                             std::string_view key, std::string_view value) const;
+
+  // How long the record is of which `start` may be the beginning: kRecordHeaderBytes or more of it.
+  // Empty when it is not one.
+  static std::optional<std::size_t> LengthOf(std::string_view start);
 
   // What `value` says that it is; empty when it is no whole record of this database.
   std::optional<StrayRecord> OpenStray(std::string_view value) const;

@@ -110,7 +110,8 @@ Result<void> CheckLength(const LmdbPageFile& file, const Meta& meta) {
 
 Result<void> CheckMetaPages(const LmdbPageFile& file, const LmdbMetaPages& pages) {
   if (pages.BothSound()) return {};
-  if (pages.none_is_lmdb) return NotADatabase(file, "is not an LMDB file");
+  if (pages.none_is_lmdb)
+    return NotADatabase(file, "is not an LMDB file, or has lost both meta pages; then salvage it");
   if (!pages.disagreement.empty()) {
     return NotADatabase(file, "has two meta pages that " + pages.disagreement + "; salvage it");
   }

@@ -58,7 +58,13 @@ class Walk {
       RETURN_IF_ERROR(WalkTree(tree, TreeKind::kRows));
     }
     table_.clear();
+    const std::uint64_t findings = report_.findings_total;
     RETURN_IF_ERROR(WalkTree(meta_.free_pages, TreeKind::kFreePages));
+    if (options_.list_free_pages && report_.findings_total == findings) {
+      report_.is_free.emplace(uses_.size());
+      std::transform(uses_.begin(), uses_.end(), report_.is_free->begin(),
+                     [](PageUse use) { return use == PageUse::kFree; });
+    }
     FindUnaccounted();
     return std::move(report_);
   }

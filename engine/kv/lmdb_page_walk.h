@@ -20,6 +20,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,11 +47,14 @@ struct PageWalkReport {
   std::uint64_t rows = 0;  // Of all tables.
   std::uint64_t findings_total = 0;
   std::vector<PageFinding> findings;  // The first kFindingsMax.
+  // Which pages are free, if PageWalkOptions ask and nothing is wrong with the list of them.
+  std::optional<std::vector<bool>> is_free;
 
   bool IsClean() const { return findings_total == 0; }
 };
 
 struct PageWalkOptions {
+  bool list_free_pages = false;
   // Whether a row belongs under its key. `value` may be the first kValueStartBytes of one on
   // overflow pages; if the answer is no, it is asked again about the whole. Null: every row does.
   static constexpr std::size_t kValueStartBytes = 560;

@@ -1,15 +1,13 @@
 // bobbin check: the pages make sound trees, every record opens, every index agrees with the rows.
 // Changes nothing.
 #include <fmt/core.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <cstdio>
 #include <memory>
 
 #include "engine/store_check.h"
 #include "tools/bobbin/command_line.h"
 #include "tools/bobbin/display_text.h"
+#include "tools/bobbin/progress.h"
 
 namespace bobbin::cli {
 namespace {
@@ -17,28 +15,6 @@ namespace {
 constexpr std::string_view kPageAdvice = "; `bobbin salvage` makes a new database of what is whole";
 
 enum class Depth { kQuick, kNormal, kDeep };
-
-// A line on the terminal for as long as the check runs; nothing anywhere else.
-class Progress {
- public:
-  Progress() : shown_(isatty(STDERR_FILENO) != 0) {}
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
-  ~Progress() {
-    if (shown_) std::fputs("\r\x1b[K", stderr);
-  }
-
-  void Show(const char* what, std::uint64_t done, std::uint64_t total) const {
-    constexpr std::uint64_t kWidth = 30;
-    if (!shown_) return;
-    const std::uint64_t part = total == 0 ? kWidth : std::min(done, total) * kWidth / total;
-    std::fprintf(stderr, "\r%s [%-30s] %3d %%", what, std::string(part, '#').c_str(),
-                 static_cast<int>(total == 0 ? 100 : std::min(done, total) * 100 / total));
-  }
-
- private:
-  bool shown_;
-};
 
 struct Checked {
   kv::PageWalkReport pages;

@@ -57,6 +57,7 @@ void AddImportCommand(CLI::App& app, CommandLine& line);
 void AddStatCommand(CLI::App& app, CommandLine& line);
 void AddCheckCommand(CLI::App& app, CommandLine& line);
 void AddRepairMetaCommand(CLI::App& app, CommandLine& line);
+void AddSalvageCommand(CLI::App& app, CommandLine& line);
 
 // The table of `bobbin queue list`, also for `mailq`.
 ExitCode ListWholeQueue(const CommandLine& line);

@@ -48,6 +48,7 @@ int Run(int argc, char** argv) {
   AddStatCommand(app, line);
   AddCheckCommand(app, line);
   AddRepairMetaCommand(app, line);
+  AddSalvageCommand(app, line);
   if (const int code = Parse(app, argc, argv); code >= 0) return code;
   return static_cast<int>(line.run());
 }

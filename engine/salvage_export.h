@@ -1,0 +1,34 @@
+// What is left of a message that cannot be restored whole, as a file: what is missing, and from
+// which sender to which recipients it was, as header fields of its own; then its content as far as
+// it goes. Internal to salvage.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "engine/recipient_table.h"
+#include "engine/rows.h"
+
+namespace bobbin {
+
+struct MessageRemains {
+  std::string missing;
+  std::string store;
+  MessageRecord record;  // Empty when it is lost.
+  RecipientTable recipients;
+};
+
+// What there is of a content: its chunks in order, with a line in place of missing ones.
+std::string ContentAsFarAsItGoes(RowReader& rows, std::uint64_t body);
+
+// The rows of recipients that can be read; others are passed over.
+Result<RecipientTable> RecipientsAsFarAsTheyGo(RowReader& rows, std::uint64_t message);
+
+// Writes `remains` and flushes it. Replaces what is there.
+Result<void> ExportRemains(const std::filesystem::path& path, RowReader& rows,
+                           const MessageRemains& remains);
+Result<void> WriteFlushed(const std::filesystem::path& path, std::string_view bytes);
+
+}  // namespace bobbin

@@ -1,0 +1,51 @@
+// The first half of salvage: every whole record in a data.mdb, proved by its checksum, which the
+// text of a mail cannot have (engine/record.h). Each page is looked at for itself, no meta or
+// branch page is needed: a leaf says where its records are, a run of overflow pages begins with
+// one, and in a page that says nothing sensible they are found by their magic bytes.
+//
+// What is found may be stale: LMDB leaves the bytes of deleted and replaced rows on free pages.
+// Where a meta page and the list of free pages are whole, they tell what is stale; otherwise nobody
+// can, and only the newest record of each row is known.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "engine/kv/lmdb_page_file.h"
+#include "engine/record.h"
+
+namespace bobbin {
+
+struct FoundRecord {
+  static constexpr std::size_t kKeyBytesMax = 20;
+
+  std::uint64_t offset = 0;
+  std::uint64_t sequence = 0;
+  std::uint32_t bytes = 0;
+  bool is_on_free_page = false;
+  std::uint8_t table = 0;
+  std::uint8_t key_bytes = 0;
+  std::array<char, kKeyBytesMax> key{};
+
+  std::string_view Key() const { return {key.data(), key_bytes}; }
+};
+
+struct SalvageScan {
+  // Of each row that cannot be made anew from others, its record; by table and key.
+  std::vector<FoundRecord> records;
+  std::uint64_t found = 0;        // Whole records, stale ones too.
+  std::uint64_t stale = 0;        // Replaced by newer ones, or deleted.
+  std::uint64_t uncommitted = 0;  // Of a transaction after the last.
+  // Nothing deleted is among the records: a meta page and the list of free pages told.
+  bool is_proven = false;
+};
+
+using ScanProgress = std::function<void(std::uint64_t done, std::uint64_t total)>;
+
+// Errors are those of reading the file.
+Result<SalvageScan> ScanForRecords(const kv::LmdbPageFile& file, const RecordCodec& codec,
+                                   const ScanProgress& progress = {});
+
+}  // namespace bobbin

@@ -1,0 +1,385 @@
+// Salvage brings back every message whose pages survived, nothing that was deleted where that can
+// be known, nothing that is wrong, and nobody's mail twice.
+//
+// Method: a database with a past (deliveries, deletions, long content, embedded messages) is closed
+// and its file damaged: not at all, without meta and branch pages, with some of its pages gone at
+// random. What is salvaged is compared with what was described before.
+#include "engine/salvage.h"
+
+#include <gmock/gmock.h>
+
+#include <chrono>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <random>
+#include <set>
+#include <sstream>
+
+#include "engine/attachment.h"
+#include "engine/identity_file.h"
+#include "engine/keyspace.h"
+#include "engine/named_property.h"
+#include "engine/salvage_scan.h"
+#include "tests/support/matchers.h"
+#include "tests/support/scripted_spooler.h"
+#include "tests/support/temporary_database.h"
+
+namespace bobbin {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+namespace fs = std::filesystem;
+namespace lmdb = kv::lmdb;
+
+constexpr std::size_t kPage = 4096;
+
+std::string Slurp(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void Spill(const fs::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
+
+// Without its place in the queue, which is another when it is held.
+std::string Core(const std::string& description) {
+  return description.substr(0, description.find(" queued "));
+}
+
+// What a message says and to whom: what no later state of it changes.
+std::string Said(const std::string& description) {
+  std::istringstream lines(description);
+  std::string said;
+  const std::string address = "  " + std::to_string(pr::kEmailAddress.value) + "=";
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind(" content ", 0) == 0 || line.rfind(address, 0) == 0) said += line + "\n";
+  }
+  return said;
+}
+
+class Salvaging : public testing::Test {
+ protected:
+  EntryId Submit(std::size_t bytes, const std::string& to) {
+    MessageStore& store = database_.Store();
+    Message message = NewDraft(store, {to, "later@x.test"});
+    MessageBodyWriter writer = store.NewContent();
+    std::string text(bytes, '\0');
+    for (char& c : text) c = static_cast<char>('a' + random_() % 26);
+    Must(writer.Append(text));
+    Must(message.SetContent(Must(writer.Finish())));
+    if (bytes % 3 == 0) {
+      Attachment attachment = Must(message.CreateAttachment());
+      MessageBodyWriter data = store.NewContent();
+      Must(data.Append(text));
+      Must(attachment.SetStream(pr::kAttachDataBinary, Must(data.Finish())));
+      Must(Must(attachment.CreateEmbeddedMessage()).SaveChanges());
+      Must(attachment.SaveChanges());
+    }
+    const EntryId id = Must(message.Id());
+    Must(message.SubmitMessage());
+    return id;
+  }
+
+  // Some recipients are TRUE, some messages sent and deleted, some aborted.
+  void MakePast(int messages) {
+    Must(GetIdsFromNames(database_.Database(),
+                         std::vector<PropertyName>{{kPublicStringsPropertySet, "Keywords"}},
+                         kMapiCreate));
+    Must(database_.Store().CreateFolder(database_.Store().Folders().inbox, "Below"));
+    std::vector<EntryId> ids;
+    for (int i = 0; i < messages; ++i) {
+      static constexpr std::size_t kLengths[] = {100, 600, 1'500, 2'900, 9'000, 100, 300'000};
+      const std::size_t bytes = kLengths[i % 7] + static_cast<std::size_t>(i % 5);
+      ids.push_back(Submit(bytes, i % 2 == 0 ? "now@x.test" : "later@x.test"));
+    }
+    TransportScript script;
+    script.outcome = [](const OutboundRecipient& recipient) {
+      return recipient.address == "now@x.test" ? OutcomeKind::kDelivered : OutcomeKind::kRetryLater;
+    };
+    ScriptedSpooler(database_.Database(), script).RunUntilIdle(database_.Clock().Now());
+    for (int i = 0; i < messages; ++i) {
+      if (i % 10 == 3) {
+        Must(database_.Store().AbortSubmit(ids[i]));
+        const MessageId id{ids[i].Object()};
+        Must(database_.Store().DeleteMessages(database_.Store().Folders().outbox, {&id, 1}));
+        deleted_.push_back(ids[i]);
+      } else {
+        kept_[ids[i]] = Describe(database_.Database(), ids[i]);
+      }
+    }
+    queue_ = QueueOrder(database_.Database());
+    ASSERT_EQ(Findings(database_.Database()), "");
+    database_.Close();
+    sound_ = Slurp(File());
+  }
+
+  fs::path File() const { return database_.Path() / "data.mdb"; }
+  fs::path Target() const { return database_.Path().parent_path() / "salvaged"; }
+
+  // Of what is not whole: why.
+  std::string Details() const {
+    std::string text;
+    for (const SalvagedMessage& message : told_) {
+      if (message.fate != SalvageFate::kWhole) {
+        text += ToQueueId(message.id) + ": " + message.detail + "\n";
+      }
+    }
+    return text;
+  }
+
+  SalvageReport SalvageNow() {
+    told_.clear();
+    fs::remove_all(Target());
+    SalvageOptions options;
+    options.message = [this](const SalvagedMessage& message) { told_.push_back(message); };
+    return Must(Salvage(database_.Path(), Target(), options));
+  }
+
+  Database OpenTarget() const {
+    Database database = Must(Database::Open(Target()));
+    EXPECT_EQ(Findings(database), "");
+    return database;
+  }
+
+  // How many of the kept messages are there, each as it was; none may be otherwise.
+  std::size_t CountRestored(const Database& database,
+                            std::string (*what)(const std::string&) = Core) const {
+    std::size_t restored = 0;
+    for (const auto& [id, description] : kept_) {
+      if (!IsStored(database, id)) continue;
+      EXPECT_EQ(what(Describe(database, id)), what(description)) << id.ToHex();
+      ++restored;
+    }
+    return restored;
+  }
+
+  // Pages in use, but for meta pages; and of them the branches.
+  std::vector<std::size_t> PagesInUse() const {
+    const kv::LmdbPageFile file = Must(kv::LmdbPageFile::Open(File()));
+    const kv::LmdbMetaPages metas = Must(kv::ReadLmdbMetaPages(file));
+    kv::PageWalkOptions options;
+    options.list_free_pages = true;
+    const auto report = Must(kv::WalkLmdbPages(file, metas.Newest(), options));
+    std::vector<std::size_t> pages;
+    for (std::size_t page = 2; page < report.is_free->size(); ++page) {
+      if (!(*report.is_free)[page]) pages.push_back(page);
+    }
+    return pages;
+  }
+
+  std::string WithoutMetaAndBranchPages() const {
+    std::string bytes = sound_;
+    bytes.replace(0, 2 * kPage, std::string(2 * kPage, '\0'));
+    for (std::size_t page = 2; page < bytes.size() / kPage; ++page) {
+      const auto header = lmdb::LoadAt<lmdb::PageHeader>(bytes, page * kPage);
+      if (header.number == page && header.flags == lmdb::kBranchPage) {
+        bytes.replace(page * kPage, kPage, std::string(kPage, '\0'));
+      }
+    }
+    return bytes;
+  }
+
+  TemporaryDatabase database_;
+  std::mt19937_64 random_{7};
+  std::map<EntryId, std::string> kept_;
+  std::vector<EntryId> deleted_;
+  std::vector<MessageId> queue_;
+  std::string sound_;
+  std::vector<SalvagedMessage> told_;
+};
+
+TEST_F(Salvaging, AWholeDatabaseComesBackAsItWas) {
+  MakePast(80);
+  const SalvageReport report = SalvageNow();
+  EXPECT_TRUE(report.is_proven);
+  EXPECT_EQ(report.damaged + report.lost + report.moved + report.held + report.bodies, 0U)
+      << Details();
+  EXPECT_GT(report.stale, 50U) << "there is no past to tell from the present";
+  EXPECT_EQ(told_.size(), report.whole);
+  const Database salvaged = OpenTarget();
+  EXPECT_EQ(QueueOrder(salvaged), queue_);
+  for (const auto& [id, description] : kept_) {
+    EXPECT_EQ(Describe(salvaged, id), description) << id.ToHex();
+  }
+  for (const EntryId& id : deleted_) EXPECT_FALSE(IsStored(salvaged, id)) << id.ToHex();
+  EXPECT_TRUE(Slurp(File()) == sound_) << "the source is only read";
+  EXPECT_THAT(Salvage(database_.Path(), Target()), IsError(ErrorCode::kCollision));
+  // It is a database like any other.
+  Database again = salvaged;
+  MessageStore store = Must(again.OpenMessageStore(TemporaryDatabase::kStoreName));
+  SubmitNew(store);
+  EXPECT_EQ(Findings(again), "");
+}
+
+TEST_F(Salvaging, WithoutMetaAndBranchPagesNothingIsLostAndNothingIsSent) {
+  MakePast(80);
+  Spill(File(), WithoutMetaAndBranchPages());
+  const SalvageReport report = SalvageNow();
+  EXPECT_FALSE(report.is_proven);
+  EXPECT_EQ(report.held, report.queued);
+  Database salvaged = OpenTarget();
+  EXPECT_EQ(CountRestored(salvaged), kept_.size());
+  TransportScript script;
+  ScriptedSpooler(salvaged, script).RunUntilIdle(Time::max());
+  EXPECT_THAT(script.offers, IsEmpty()) << "some of it may have been deleted";
+}
+
+// The last transaction made recipients TRUE, and its meta page is the one that is lost.
+TEST_F(Salvaging, WhoIsTrueInALostTransactionIsNotSentToAgain) {
+  MakePast(8);
+  const auto even = lmdb::LoadAt<lmdb::Meta>(sound_, 16);
+  const auto odd = lmdb::LoadAt<lmdb::Meta>(sound_, kPage + 16);
+  std::string bytes = sound_;
+  bytes.replace(odd.transaction > even.transaction ? kPage : 0, kPage, std::string(kPage, '\0'));
+  Spill(File(), bytes);
+  EXPECT_FALSE(SalvageNow().is_proven);
+  EXPECT_EQ(CountRestored(OpenTarget()), kept_.size());
+  // Without the older one, the last is known to be the last.
+  bytes = sound_;
+  bytes.replace(odd.transaction > even.transaction ? 0 : kPage, kPage, std::string(kPage, '\0'));
+  Spill(File(), bytes);
+  EXPECT_TRUE(SalvageNow().is_proven);
+  EXPECT_EQ(QueueOrder(OpenTarget()), queue_);
+}
+
+TEST_F(Salvaging, OfPagesDestroyedAtRandomTheRestComesBackUnharmed) {
+  MakePast(300);
+  const RecordCodec codec(Must(ReadIdentityFile(database_.Path())).record_key);
+  const std::vector<std::size_t> used = PagesInUse();
+  const auto live = Must(ScanForRecords(Must(kv::LmdbPageFile::Open(File())), codec)).records;
+  std::set<std::pair<std::uint8_t, std::string>> rows;
+  for (const FoundRecord& record : live) rows.emplace(record.table, record.Key());
+  for (const int round : {1, 10, 50, -1, -10, -50}) {
+    const int percent = std::abs(round);
+    SCOPED_TRACE(testing::Message() << percent << " % of the pages are destroyed");
+    std::string bytes = round > 0 ? sound_ : WithoutMetaAndBranchPages();
+    std::set<std::size_t> gone;
+    while (gone.size() < std::max<std::size_t>(1, used.size() * percent / 100)) {
+      const std::size_t page = used[random_() % used.size()];
+      if (!gone.insert(page).second) continue;
+      for (std::size_t i = 0; i < kPage; ++i) {
+        bytes[page * kPage + i] = static_cast<char>(random_());
+      }
+    }
+    Spill(File(), bytes);
+    // Every record that touches no destroyed page is found.
+    std::set<std::pair<std::uint8_t, std::string>> found;
+    const auto scan = Must(ScanForRecords(Must(kv::LmdbPageFile::Open(File())), codec));
+    for (const FoundRecord& record : scan.records) found.emplace(record.table, record.Key());
+    for (const FoundRecord& record : live) {
+      const std::size_t first = record.offset / kPage;
+      const std::size_t last = (record.offset + record.bytes - 1) / kPage;
+      const auto hit = gone.lower_bound(first);
+      if (hit != gone.end() && *hit <= last) continue;
+      EXPECT_TRUE(found.contains({record.table, std::string(record.Key())}));
+    }
+    const SalvageReport report = SalvageNow();
+    EXPECT_TRUE(round > 0 || !report.is_proven);
+    // Where the newest row is gone and nothing tells that another is stale, an earlier state is
+    // back: of the delivery, never of the mail itself; and it is held.
+    const std::size_t restored = CountRestored(OpenTarget(), report.is_proven ? Core : Said);
+    EXPECT_TRUE(report.is_proven || report.held == report.queued);
+    EXPECT_GE(restored * 100, kept_.size() * (percent == 1 ? 80U : percent == 10 ? 30U : 0U));
+    std::printf("%d %%: proven %d, %zu of %zu messages whole, %zu of %zu records found\n", round,
+                report.is_proven, restored, kept_.size(), found.size(), rows.size());
+    EXPECT_EQ(told_.size(), report.whole + report.moved + report.damaged + report.lost);
+    for (const SalvagedMessage& message : told_) {
+      if (message.fate < SalvageFate::kDamaged) continue;
+      EXPECT_TRUE(fs::exists(Target() / "salvaged" / (ToQueueId(message.id) + ".eml")));
+    }
+  }
+}
+
+// What a mail says is a record is none: not one sealed with another key, not a copy of a real one.
+TEST_F(Salvaging, AMailCannotForgeARecord) {
+  MakePast(8);
+  const std::string key = Key8(987'654);
+  std::string forged;
+  RecordCodec(RecordKey{})
+      .Seal(RecordKind::kMessage, table::kMessages, key, 1'000'000, "forged", forged);
+  const RecordCodec codec(Must(ReadIdentityFile(database_.Path())).record_key);
+  std::string copied;
+  codec.Seal(RecordKind::kMessage, table::kMessages, key, 1'000'000, "copied", copied);
+  database_.Open();
+  for (const std::size_t padding : {0, 5'000, 100'000}) {
+    Message message = NewDraft(database_.Store());
+    MessageBodyWriter writer = database_.Store().NewContent();
+    Must(writer.Append(std::string(padding, 'x') + forged + copied));
+    Must(message.SetContent(Must(writer.Finish())));
+    const EntryId id = Must(message.Id());
+    Must(message.SubmitMessage());
+    kept_[id] = Describe(database_.Database(), id);
+  }
+  database_.Close();
+  sound_ = Slurp(File());
+  Spill(File(), WithoutMetaAndBranchPages());
+  const SalvageReport report = SalvageNow();
+  EXPECT_EQ(report.damaged + report.lost, 0U) << Details();
+  const Database salvaged = OpenTarget();
+  EXPECT_EQ(CountRestored(salvaged), kept_.size());
+  EXPECT_FALSE(IsStored(salvaged, {salvaged.Id(), 987'654}));
+}
+
+TEST_F(Salvaging, WhatWasNeverCommittedIsLeftOut) {
+  MakePast(8);
+  const RecordCodec codec(Must(ReadIdentityFile(database_.Path())).record_key);
+  std::string record;
+  codec.Seal(RecordKind::kMessage, table::kMessages, Key8(987'654), 1'000'000, "x", record);
+  Spill(File(), sound_ + record);
+  const SalvageReport report = SalvageNow();
+  EXPECT_EQ(report.uncommitted, 1U);
+  EXPECT_EQ(report.damaged + report.lost, 0U) << Details();
+  EXPECT_EQ(CountRestored(OpenTarget()), kept_.size());
+}
+
+TEST_F(Salvaging, WithoutItsStoreAndFoldersMailIsInLostAndFound) {
+  MakePast(8);
+  const RecordCodec codec(Must(ReadIdentityFile(database_.Path())).record_key);
+  std::string bytes = sound_;
+  for (const FoundRecord& record :
+       Must(ScanForRecords(Must(kv::LmdbPageFile::Open(File())), codec)).records) {
+    const bool is_store = record.table == table::kMeta.index && record.Key()[0] == 'S';
+    if (is_store || record.table == table::kFolders.index) bytes[record.offset + 30] ^= 1;
+  }
+  Spill(File(), bytes);
+  const SalvageReport report = SalvageNow();
+  EXPECT_EQ(report.whole, 0U);
+  EXPECT_EQ(report.moved, told_.size());
+  const Database salvaged = OpenTarget();
+  const auto stores = Must(salvaged.ListMessageStores());
+  ASSERT_EQ(stores.size(), 1U);
+  EXPECT_THAT(stores[0].name, testing::StartsWith("salvaged-"));
+  for (const auto& [id, description] : kept_) EXPECT_TRUE(IsStored(salvaged, id));
+}
+
+TEST_F(Salvaging, WithoutTheIdentityFileNothingIsMade) {
+  MakePast(4);
+  fs::remove(database_.Path() / "identity");
+  EXPECT_THAT(Salvage(database_.Path(), Target()), IsError(ErrorCode::kNotADatabase));
+  EXPECT_FALSE(fs::exists(Target()));
+}
+
+TEST_F(Salvaging, TheScanReadsHalfAGigabyteASecond) {
+  MakePast(300);
+  const RecordCodec codec(Must(ReadIdentityFile(database_.Path())).record_key);
+  const auto file = Must(kv::LmdbPageFile::Open(File()));
+  double best = 0;
+  for (int i = 0; i < 5; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    Must(ScanForRecords(file, codec));
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    best = std::max(best, static_cast<double>(sound_.size()) / took.count());
+  }
+  std::printf("%.0f MB/s\n", best / 1e6);
+#ifdef NDEBUG
+  EXPECT_GT(best, 5e8);
+#else
+  EXPECT_GT(best, 5e7);  // Not optimized, and maybe with sanitizers.
+#endif
+}
+
+}  // namespace
+}  // namespace bobbin
