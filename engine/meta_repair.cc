@@ -26,7 +26,7 @@ tl::unexpected<Error> SystemError(const std::string& what) {
 }
 
 struct Choice {
-  int good = 0;
+  std::size_t good = 0;
   std::string wrong;
 };
 
@@ -39,9 +39,9 @@ Result<Choice> Choose(const kv::LmdbPageFile& file, const kv::LmdbMetaPages& pag
   if (pages.NoneSound()) {
     return Fail(ErrorCode::kNotADatabase, path + " has no sound meta page; salvage it");
   }
-  const int newest = pages.metas[1].transaction > pages.metas[0].transaction ? 1 : 0;
+  const std::size_t newest = pages.metas[1].transaction > pages.metas[0].transaction ? 1 : 0;
   std::string damage;
-  for (const int candidate : {newest, 1 - newest}) {
+  for (const std::size_t candidate : {newest, 1 - newest}) {
     if (!pages.wrong[candidate].empty()) continue;
     ASSIGN_OR_RETURN(const kv::PageWalkReport report,
                      kv::WalkLmdbPages(file, pages.metas[candidate]));
@@ -87,8 +87,8 @@ class OutputFile {
   const int file_;
 };
 
-Result<void> CopyInto(const kv::LmdbPageFile& file, const kv::LmdbMetaPages& pages, int good,
-                      const OutputFile& copy) {
+Result<void> CopyInto(const kv::LmdbPageFile& file, const kv::LmdbMetaPages& pages,
+                      std::size_t good, const OutputFile& copy) {
   std::string piece(std::size_t{1} << 20, '\0');
   for (std::uint64_t offset = 0;;) {
     ASSIGN_OR_RETURN(const std::size_t count, file.Read(offset, piece));
@@ -96,13 +96,12 @@ Result<void> CopyInto(const kv::LmdbPageFile& file, const kv::LmdbMetaPages& pag
     RETURN_IF_ERROR(copy.Write(offset, std::string_view(piece).substr(0, count)));
     offset += count;
   }
-  const kv::lmdb::PageHeader header{static_cast<std::uint64_t>(1 - good), 0, kv::lmdb::kMetaPage, 0,
-                                    0};
+  const kv::lmdb::PageHeader header{1 - good, 0, kv::lmdb::kMetaPage, 0, 0};
   const Meta meta = Older(pages.metas[good]);
   std::string page(pages.page_bytes, '\0');
   std::memcpy(page.data(), &header, sizeof(header));
   std::memcpy(page.data() + sizeof(header), &meta, sizeof(meta));
-  return copy.Write(static_cast<std::uint64_t>(1 - good) * pages.page_bytes, page);
+  return copy.Write((1 - good) * pages.page_bytes, page);
 }
 
 }  // namespace
@@ -120,7 +119,7 @@ Result<MetaRepair> RepairMetaPages(const fs::path& source, const fs::path& targe
   const Meta& bad = pages.metas[1 - choice.good];
   const Meta& good = pages.metas[choice.good];
   MetaRepair repair;
-  repair.page = 1 - choice.good;
+  repair.page = static_cast<int>(1 - choice.good);
   repair.wrong = choice.wrong;
   repair.transaction = good.transaction;
   repair.lacks_last_transaction =

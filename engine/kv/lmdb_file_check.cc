@@ -123,7 +123,7 @@ Result<void> CheckMetaPages(const LmdbPageFile& file, const LmdbMetaPages& pages
     return NotADatabase(file, "has two damaged meta pages: the first " + pages.wrong[0] +
                                   ", the second " + pages.wrong[1] + "; salvage it");
   }
-  const int bad = pages.wrong[0].empty() ? 1 : 0;
+  const std::size_t bad = pages.wrong[0].empty() ? 1 : 0;
   return NotADatabase(file, "has a damaged meta page: its " +
                                 std::string(bad == 0 ? "first" : "second") + " " +
                                 pages.wrong[bad] + "; `bobbin repair-meta` makes a whole copy");

@@ -152,7 +152,7 @@ class Walk {
       return false;
     }
     // LMDB stops the process at a branch with one child, but for that of the free pages.
-    const int nodes_min = is_branch && kind_ != TreeKind::kFreePages ? 2 : 1;
+    const std::size_t nodes_min = is_branch && kind_ != TreeKind::kFreePages ? 2 : 1;
     if (header.lower % 2 != 0 || header.lower < sizeof(header) + 2 * nodes_min ||
         header.lower > header.upper || header.upper > page.size()) {
       Find(number, "its free space cannot be where it says");

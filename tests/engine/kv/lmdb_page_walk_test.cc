@@ -13,7 +13,6 @@
 #include <lmdb.h>
 
 #include <chrono>
-#include <fstream>
 #include <iterator>
 #include <map>
 #include <random>
@@ -21,18 +20,21 @@
 #include "engine/kv/lmdb_file_check.h"
 #include "tests/engine/kv/forked_child.h"
 #include "tests/engine/kv/kv_test_support.h"
+#include "tests/engine/kv/page_damage.h"
 #include "tests/support/temporary_directory.h"
 
 namespace bobbin::kv {
 namespace {
 
+using test::DamagedCopy;
 using test::ForkedChild;
 using test::kBodies;
+using test::Kind;
 using test::kQueue;
-using Random = std::mt19937_64;
+using test::PagesByGroup;
+using test::Slurp;
+using Random = test::Random;
 namespace fs = std::filesystem;
-
-constexpr std::size_t kPage = 4096;
 
 // A value names its key, as sealed records do.
 std::string ValueOf(const std::string& key, std::size_t bytes) {
@@ -181,47 +183,6 @@ TEST_F(LmdbPageWalkTest, ItReadsAGigabyteASecond) {
 
 // Damage
 
-enum class Kind { kBit, kZeros, kGarbage, kOtherPage, kTruncation };
-
-std::string Slurp(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void Spill(const fs::path& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
-
-// Every page by what it is used for; free ones are not among them.
-void AddPages(const std::string& file, std::uint64_t number, const std::string& group,
-              std::map<std::string, std::vector<std::uint64_t>>& groups) {
-  const std::string_view page = std::string_view(file).substr(number * kPage, kPage);
-  const auto header = lmdb::LoadAt<lmdb::PageHeader>(page, 0);
-  const bool is_branch = (header.flags & lmdb::kBranchPage) != 0;
-  groups[group == "free list" ? group : is_branch ? "branch" : "leaf"].push_back(number);
-  for (std::size_t slot = sizeof(header); slot < header.lower; slot += 2) {
-    const auto node = *lmdb::NodeAt(page, lmdb::LoadAt<std::uint16_t>(page, slot), is_branch);
-    if (is_branch) {
-      AddPages(file, node.child, group, groups);
-    } else if ((node.flags & lmdb::kDataIsTree) != 0) {
-      const auto tree = lmdb::LoadAt<lmdb::Tree>(node.data, 0);
-      if (tree.root != lmdb::kNoPage) AddPages(file, tree.root, group, groups);
-    } else if ((node.flags & lmdb::kDataOnOverflowPages) != 0) {
-      groups[group == "free list" ? group : "overflow"].push_back(node.data_page);
-    }
-  }
-}
-
-std::map<std::string, std::vector<std::uint64_t>> PagesByGroup(const fs::path& path) {
-  const std::string bytes = Slurp(path);
-  const auto file = LmdbPageFile::Open(path);
-  const auto metas = ReadLmdbMetaPages(*file);
-  std::map<std::string, std::vector<std::uint64_t>> groups{{"meta", {0, 1}}};
-  AddPages(bytes, metas->Newest().main.root, "rows", groups);
-  AddPages(bytes, metas->Newest().free_pages.root, "free list", groups);
-  return groups;
-}
-
 // LMDB reads every row, writes some, and reads again. 0: it found `keys` keys and no write changed
 // what it had read; otherwise it did not, or a signal ended it (-1).
 int LmdbUses(const fs::path& directory, std::size_t keys) {
@@ -265,61 +226,6 @@ int LmdbUses(const fs::path& directory, std::size_t keys) {
   });
   return child.Wait();
 }
-
-// A file that is damaged again and again, a page at a time.
-class DamagedCopy {
- public:
-  explicit DamagedCopy(std::string sound) : sound_(std::move(sound)) { Spill(Path(), sound_); }
-
-  fs::path Directory() const { return directory_.Path(); }
-  fs::path Path() const { return Directory() / "data.mdb"; }
-
-  // False when nothing changed.
-  bool Damage(std::uint64_t page, Kind kind, Random& random) {
-    if (rewritten_) Spill(Path(), sound_);
-    rewritten_ = kind == Kind::kTruncation;
-    if (rewritten_) {
-      fs::resize_file(Path(), page * kPage + random() % kPage);
-      return true;
-    }
-    Put(last_page_, sound_.substr(last_page_ * kPage, kPage));
-    last_page_ = page;
-    const std::string now = DamagedPage(page, kind, random);
-    Put(page, now);
-    return now != sound_.substr(page * kPage, kPage);
-  }
-
-  void WillBeWritten() {
-    rewritten_ = true;
-    fs::remove(Directory() / "lock.mdb");
-  }
-
- private:
-  void Put(std::uint64_t page, const std::string& bytes) const {
-    std::fstream file(Path(), std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(static_cast<std::streamoff>(page * kPage)).write(bytes.data(), std::ssize(bytes));
-  }
-
-  std::string DamagedPage(std::uint64_t page, Kind kind, Random& random) const {
-    if (kind == Kind::kOtherPage) {
-      return sound_.substr(random() % (sound_.size() / kPage) * kPage, kPage);
-    }
-    if (kind == Kind::kZeros) return std::string(kPage, '\0');
-    std::string bytes = sound_.substr(page * kPage, kPage);
-    if (kind == Kind::kGarbage) {
-      for (char& byte : bytes) byte = static_cast<char>(random());
-    } else {
-      // Half of them where the structure is densest.
-      bytes[random() % (random() % 2 == 0 ? kPage : 160)] ^= static_cast<char>(1 << random() % 8);
-    }
-    return bytes;
-  }
-
-  const std::string sound_;
-  TemporaryDirectory directory_;
-  std::uint64_t last_page_ = 0;
-  bool rewritten_ = false;
-};
 
 TEST_F(LmdbPageWalkTest, DamageIsFoundOrDoesNoHarmToOtherRows) {
   constexpr int kCases = 300;
