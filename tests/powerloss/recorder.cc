@@ -272,10 +272,13 @@ int Open(int at, const char* path, int flags, const Call& call) {
   const std::lock_guard lock(recorder->Mutex());
   struct stat status {};
   const bool existed = fstatat(at, path, &status, 0) == 0;
-  if (existed && (flags & O_TRUNC) != 0 && recorder->ObjectOf(status) != 0) Stop("O_TRUNC");
+  const std::uint64_t emptied = existed && (flags & O_TRUNC) != 0 ? recorder->ObjectOf(status) : 0;
   const int file = call();
   const int saved = errno;
   if (file >= 0 && !existed) recorder->Made(at, path);
+  if (file >= 0 && emptied != 0 && emptied != kVolatile) {
+    recorder->Log(EntryKind::kTruncate, 0, emptied, 0, 0, 0, {});
+  }
   errno = saved;
   return file;
 }
