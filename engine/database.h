@@ -22,7 +22,7 @@
 //               kVersion       written by a newer Bobbin; not touched
 //               kNoAccess      permissions, or a read-only file system
 //               kCollision     Create: `path` exists and is not an empty directory
-//               kNotEnoughDisk, kDiskError
+//               kNotEnoughDisk, kNotEnoughMemory, kDiskError
 #pragma once
 
 #include <cstdint>

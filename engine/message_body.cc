@@ -31,8 +31,11 @@ class LiveBodies {
     return bodies;
   }
   std::shared_ptr<void> Add(const DatabaseId& database, std::uint64_t body) {
-    const std::lock_guard lock(mutex_);
-    bodies_.insert({database, body});
+    {
+      const std::lock_guard lock(mutex_);
+      bodies_.insert({database, body});
+    }
+    // Not under the lock: what cannot be allocated calls the removal at once.
     return {nullptr, [this, database, body](void*) {
               const std::lock_guard removal(mutex_);
               bodies_.erase({database, body});

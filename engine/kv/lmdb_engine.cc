@@ -168,10 +168,14 @@ Result<std::shared_ptr<LmdbEngine>> ShareOrOpen(const std::filesystem::path& dir
   if (const auto found = list.engines.find(identity); found != list.engines.end()) {
     return found->second.lock();
   }
+  // The entry before the engine: if it could not be allocated, the engine's end would lock the list
+  // a second time.
+  std::map<FileIdentity, std::weak_ptr<LmdbEngine>> entry{{identity, {}}};
   ASSIGN_OR_RETURN(auto environment,
                    LmdbEnvironment::Open(directory, options, LmdbEnvironment::Tables::kMustExist));
   auto engine = std::make_shared<LmdbEngine>(std::move(environment), options, identity);
-  list.engines.emplace(identity, engine);
+  entry.begin()->second = engine;
+  list.engines.merge(entry);
   return engine;
 }
 
