@@ -145,6 +145,10 @@ void Arm(const Fault& fault, Counters& shared) {
   armed.store(true, std::memory_order_release);
 }
 
+void PassPoint() {
+  if (Fires(kPoint) && active.action == Action::kKillAfter) KillThisProcess();
+}
+
 }  // namespace bobbin::faults
 
 // --- What stands before the C library's ---

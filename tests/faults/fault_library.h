@@ -23,6 +23,7 @@ inline constexpr std::uint32_t kFlush = 0x04;      // fdatasync, fsync, msync of
 inline constexpr std::uint32_t kTruncate = 0x08;   // ftruncate.
 inline constexpr std::uint32_t kMap = 0x10;        // mmap of a file.
 inline constexpr std::uint32_t kAllocate = 0x20;   // malloc and its kin, operator new with them.
+inline constexpr std::uint32_t kPoint = 0x40;      // PassPoint.
 inline constexpr std::uint32_t kDurable = kWrite | kSyncWrite | kFlush;
 
 enum class Action : std::uint8_t {
@@ -48,5 +49,8 @@ struct Counters {
 // From now on. `counters` must outlive the process, and be shared with whoever wants to read them
 // when it is gone.
 void Arm(const Fault& fault, Counters& counters);
+
+// A moment between two calls that is counted, too: at it a process can only be killed.
+void PassPoint();
 
 }  // namespace bobbin::faults

@@ -76,8 +76,10 @@ void Journal::Say(std::string_view what, std::string_view which) const {
       std::snprintf(line, sizeof(line), "%.*s %llu %.*s\n", static_cast<int>(what.size()),
                     what.data(), static_cast<unsigned long long>(counters_.fired.load()),
                     static_cast<int>(which.size()), which.data());
+  PassPoint();
   // A line of a pipe is whole or not there.
   (void)!write(file_, line, static_cast<std::size_t>(bytes));
+  PassPoint();
 }
 
 FaultedRun RunWithFault(const Fault& fault, const std::function<void(const Journal&)>& run) {

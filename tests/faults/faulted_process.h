@@ -19,7 +19,8 @@ class Journal {
  public:
   Journal(int file, const Counters& counters) : file_(file), counters_(counters) {}
 
-  // A line: `what`, `which`, and how many calls had been made to fail by then.
+  // Passes a point before and after it. A line: `what`, `which`, and how many calls had been made
+  // to fail by then.
   void Say(std::string_view what, std::string_view which = {}) const;
 
  private:

@@ -22,6 +22,7 @@ const std::vector<std::vector<std::string>> kMessages = {
     {"taken1@x.test", "refused1@x.test"},
     {"taken2@x.test"},
     {"taken3@x.test", "later3@x.test"},
+    {"taken4@x.test", "refused4@x.test", "taken5@x.test"},
 };
 
 OutcomeKind OutcomeOf(std::string_view address) {
@@ -100,7 +101,7 @@ class SpoolerCycle final : public Workload {
       if (line.what == "handed") handed.insert(line.which);
     }
     const auto before = StoredRecipients(database, store);
-    EXPECT_EQ(before.size(), 5U);
+    EXPECT_EQ(before.size(), 8U);
     for (const auto& [address, recipient] : before) {
       EXPECT_TRUE(!handed.contains(address) || recipient.attempts > 0)
           << address << " has left, and the database does not know";
@@ -136,8 +137,8 @@ class SpoolerCycle final : public Workload {
       const bool done = OutcomeOf(address) != OutcomeKind::kRetryLater;
       EXPECT_EQ(after.at(address).responsibility, done) << address;
     }
-    // The report of the refused one, once.
-    EXPECT_EQ(Must(store.GetContentsTable(store.Folders().inbox, 100)).size(), 1U);
+    // The reports of the refused ones, once each.
+    EXPECT_EQ(Must(store.GetContentsTable(store.Folders().inbox, 100)).size(), 2U);
     EXPECT_EQ(Must(database.GetOutgoingQueue().Count()), 1U);
     EXPECT_EQ(Findings(database), "");
   }
