@@ -310,8 +310,11 @@ Result<void> LmdbEnvironment::CommitWrite() {
   }
   is_sound_ = is_sound_ && code == MDB_SUCCESS;
   map_mutex_.unlock_shared();
-  // A write that the disk had room for only in part is EIO to LMDB; operators need the reason.
-  if (code == EIO && DiskFreeBytes().value_or(1) == 0) code = ENOSPC;
+  // A write that the disk had room for only in part is EIO to LMDB; operators need the reason. Some
+  // file systems keep the last blocks for themselves.
+  if (code == EIO && DiskFreeBytes().value_or(kTransactionBytesMax) < kTransactionBytesMax) {
+    code = ENOSPC;
+  }
   return LmdbResult(code, "committing");
 }
 

@@ -1,10 +1,11 @@
 // A disk that fills up: what was acknowledged stays whole, nothing else is there, what ends work
 // still runs on the reserve, and new mail is taken again when there is space.
 //
-// Method: a real database on a file system of its own (tests/support/small_disk.h), filled by a
-// file beside the database and then by messages, of each way content is kept: beside the record,
-// in rows of the same transaction, in rows written ahead. Where nothing can be mounted the limit
-// of a file's size stands in for a disk without reserve, and an absurd reserve for a full one.
+// Method: a real database on a file system of its own, tmpfs and ext4
+// (tests/support/small_disk.h), filled by a file beside the database and then by messages, of each
+// way content is kept: beside the record, in rows of the same transaction, in rows written ahead.
+// Where nothing can be mounted the limit of a file's size stands in for a disk without reserve, and
+// an absurd reserve for a full one.
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -53,7 +54,7 @@ class FileSizeLimit {
   rlimit before_{};
 };
 
-class FullDisk : public testing::Test {
+class FullDisk : public testing::TestWithParam<SmallDisk::Kind> {
  public:
   FullDisk() { Create(); }
   ~FullDisk() override { Remove(); }
@@ -138,7 +139,7 @@ class FullDisk : public testing::Test {
     }
   }
 
-  SmallDisk disk_{24 * kMebibyte};
+  SmallDisk disk_{24 * kMebibyte, GetParam()};
   std::optional<Database> database_;
   std::optional<MessageStore> store_;
   std::map<EntryId, int> acknowledged_;
@@ -148,7 +149,7 @@ class FullDisk : public testing::Test {
 
 // The disk ends at another page of a transaction each time: among its data, its last page, and in
 // rows that are written ahead.
-TEST_F(FullDisk, WithoutAReserveLosesAndHalvesNothing) {
+TEST_P(FullDisk, WithoutAReserveLosesAndHalvesNothing) {
   if (!disk_.IsMounted()) SayNotChecked("a full file system", "this process may not mount one");
   for (std::uint64_t round = 0; round < 16; ++round) {
     SCOPED_TRACE(round);
@@ -184,7 +185,7 @@ TEST_F(FullDisk, WithoutAReserveLosesAndHalvesNothing) {
 }
 
 // A database that was copied there has no lock file; making one must not end in a SIGBUS.
-TEST_F(FullDisk, RefusesToOpenWhatNeedsANewLockFile) {
+TEST_P(FullDisk, RefusesToOpenWhatNeedsANewLockFile) {
   if (!disk_.IsMounted()) {
     return SayNotChecked("opening on a full file system", "this process may not mount one");
   }
@@ -267,7 +268,7 @@ class DiskWithReserve : public FullDisk {
   std::optional<Error> full_;
 };
 
-TEST_F(DiskWithReserve, EndsWorkWhileItIsFullAndTakesNewMailWhenSpaceReturns) {
+TEST_P(DiskWithReserve, EndsWorkWhileItIsFullAndTakesNewMailWhenSpaceReturns) {
   FillUp();
   ASSERT_EQ(full_->code, ErrorCode::kNotEnoughDisk) << ToString(*full_);
   ASSERT_GT(acknowledged_.size(), 8U);
@@ -297,6 +298,13 @@ TEST_F(DiskWithReserve, EndsWorkWhileItIsFullAndTakesNewMailWhenSpaceReturns) {
   ExpectAcknowledged();
   ExpectNothingElseQueued();
 }
+
+const auto kFileSystems = testing::Values(SmallDisk::Kind::kTmpfs, SmallDisk::Kind::kExt4);
+std::string NameOf(const testing::TestParamInfo<SmallDisk::Kind>& kind) {
+  return kind.param == SmallDisk::Kind::kExt4 ? "Ext4" : "Tmpfs";
+}
+INSTANTIATE_TEST_SUITE_P(FileSystems, FullDisk, kFileSystems, NameOf);
+INSTANTIATE_TEST_SUITE_P(FileSystems, DiskWithReserve, kFileSystems, NameOf);
 
 }  // namespace
 }  // namespace bobbin
