@@ -3,8 +3,8 @@
 // A Result<T> holds a T or an Error. An Error is for what can happen to a
 // correct program: a full disk, a missing message, a locked one. What only a
 // wrong program can do is stopped by BOBBIN_CHECK (engine/check.h) instead.
-// Nothing in engine/ or spooler/ throws, except what a failed allocation throws: catch that nowhere
-// and let it end the process, which the database survives as any other end.
+// Nothing in engine/ or spooler/ throws, except what a failed allocation throws: let that end
+// the process, which the database survives as any other end.
 //
 // The codes are the MAPI_E_* values of the specification, section 3, under the
 // same names and with the same numbers. The last group is ours.

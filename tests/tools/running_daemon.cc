@@ -79,16 +79,21 @@ RunningDaemon::RunningDaemon(std::vector<std::string> arguments,
                              const std::filesystem::path& database)
     : database_(database.empty() ? directory_.Path() / "database" : database) {
   Must(Database::Create(DatabasePath()));
-  std::vector<std::string> words = {BOBBIND, "--database", DatabasePath().string()};
+  words_ = {BOBBIND, "--database", DatabasePath().string()};
   const auto has = [&](std::string_view name) {
     return std::find(arguments.begin(), arguments.end(), name) != arguments.end();
   };
-  if (!has("--listen")) words.insert(words.end(), {"--listen", "127.0.0.1:0"});
-  if (!has("--maildir")) words.insert(words.end(), {"--next-hop", "smtp://127.0.0.1:1"});
-  words.insert(words.end(), arguments.begin(), arguments.end());
+  if (!has("--listen")) words_.insert(words_.end(), {"--listen", "127.0.0.1:0"});
+  if (!has("--maildir")) words_.insert(words_.end(), {"--next-hop", "smtp://127.0.0.1:1"});
+  words_.insert(words_.end(), arguments.begin(), arguments.end());
+  Start();
+}
+
+void RunningDaemon::Start() {
+  ready_lines_.clear();
   int output[2];
   if (pipe2(output, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
-  process_ = Spawn(std::move(words), output[1], directory_.Path() / "log");
+  process_ = Spawn(words_, output[1], directory_.Path() / "log");
   close(output[1]);
   std::string text;
   char byte = 0;

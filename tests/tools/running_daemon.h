@@ -33,6 +33,10 @@ class RunningDaemon {
   RunningDaemon& operator=(const RunningDaemon&) = delete;
   ~RunningDaemon();  // SIGKILL, if it still runs.
 
+  // When it has ended, again: the same program on the same database, with another port and a log
+  // that goes on.
+  void Start();
+
   std::uint16_t Port() const { return port_; }
   const std::vector<std::string>& ReadyLines() const { return ready_lines_; }
   const std::filesystem::path& DatabasePath() const { return database_; }
@@ -50,6 +54,7 @@ class RunningDaemon {
  private:
   TemporaryDirectory directory_;
   std::filesystem::path database_;
+  std::vector<std::string> words_;
   pid_t process_ = -1;
   std::uint16_t port_ = 0;
   std::vector<std::string> ready_lines_;

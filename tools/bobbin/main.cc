@@ -3,6 +3,7 @@
 #include <exception>
 #include <filesystem>
 
+#include "engine/lost_pages.h"
 #include "tools/bobbin/command_line.h"
 #include "tools/bobbin/sendmail_command.h"
 
@@ -57,6 +58,7 @@ int Run(int argc, char** argv) {
 }  // namespace bobbin::cli
 
 int main(int argc, char** argv) {
+  bobbin::EndOnLostPages("bobbin");
   // Only libraries throw here, and only when memory is out.
   try {
     return bobbin::cli::Run(argc, argv);

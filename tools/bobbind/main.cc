@@ -15,11 +15,18 @@
 //   64 EX_USAGE      the command line is wrong
 //   66 EX_NOINPUT    no database there
 //   69 EX_UNAVAILABLE  written by a newer Bobbin, or a listen address cannot be had
-//   74 EX_IOERR      reading or writing failed, or a stored record is damaged
-//   75 EX_TEMPFAIL   kExitStoreFailed: a commit failed or its outcome is unknown. Clients were
-//                    answered 451; start again, which opens the database anew
+//   71 EX_OSERR      it cannot start now: no memory, no space, somebody else's lock
+//   74 EX_IOERR      reading or writing failed, a stored record is damaged, or a page of the
+//                    database is gone (engine/lost_pages.h)
+//   75 EX_TEMPFAIL   kExitStoreFailed, and nothing else: a commit failed or its outcome is unknown.
+//                    Clients were answered 451; start again, which opens the database anew
 //   77 EX_NOPERM     no permission
 //   78 EX_CONFIG     the configuration is wrong
+//
+// A start after anything but a clean stop takes no mail before the database in memory has been
+// compared with that on its disk, unless the machine was restarted meanwhile: after a failed write
+// the two may differ (engine/kv/disk_verification.h). Where they did, CheckStore must be clean,
+// too.
 #include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -31,10 +38,13 @@
 #include <cstdlib>
 #include <ctime>
 
+#include "engine/kv/disk_verification.h"
+#include "engine/lost_pages.h"
 #include "spooler/internet_message.h"
 #include "tools/bobbind/configuration.h"
 #include "tools/bobbind/delivery.h"
 #include "tools/bobbind/event_log.h"
+#include "tools/bobbind/run_marker.h"
 #include "tools/bobbind/smtp_listener.h"
 
 namespace bobbin::daemon {
@@ -70,8 +80,10 @@ int ExitCodeOf(ErrorCode code) {
     case ErrorCode::kCorruptStore:
     case ErrorCode::kDiskError:
       return EX_IOERR;
+    case ErrorCode::kStoreFailed:
+      return kExitStoreFailed;
     default:
-      return EX_TEMPFAIL;
+      return EX_OSERR;
   }
 }
 
@@ -123,11 +135,12 @@ int WaitForSignal(std::chrono::milliseconds timeout) {
 class Daemon {
  public:
   Daemon(const Configuration& configuration, EventLog& log)
-      : configuration_(configuration), log_(log) {}
+      : configuration_(configuration), log_(log), marker_(configuration.database) {}
 
   int Run(const Destination& destination);
 
  private:
+  Result<void> OpenDatabase();
   Result<void> Open(const Destination& destination);
   void PrintReady(const Destination& destination) const;
   void OnStoreFailed(const Error& error);
@@ -136,11 +149,35 @@ class Daemon {
 
   const Configuration& configuration_;
   EventLog& log_;
+  const RunMarker marker_;
   std::atomic<bool> store_failed_{false};
   std::optional<Database> database_;
   std::unique_ptr<SmtpListener> listener_;
   std::unique_ptr<Delivery> delivery_;
 };
+
+Result<void> Daemon::OpenDatabase() {
+  kv::DiskVerification verified;
+  if (marker_.WasLeftBehind()) {
+    ASSIGN_OR_RETURN(verified, kv::VerifyAgainstDisk(
+                                   std::filesystem::path(configuration_.database) / "data.mdb"));
+    log_.Write(LogLevel::kInfo, "verified",
+               {{"bytes", std::to_string(verified.bytes)},
+                {"stale", std::to_string(verified.stale_bytes)},
+                {"compared", verified.compared ? "yes" : "no"}});
+  }
+  // Both limits end in the same refusal; the listener's comes first, before the content is sent.
+  DatabaseOptions options;
+  options.free_bytes_min = std::min(options.free_bytes_min, configuration_.disk_free_bytes_min);
+  ASSIGN_OR_RETURN(database_, Database::Open(configuration_.database, options));
+  marker_.Set();
+  if (verified.stale_bytes == 0) return {};
+  ASSIGN_OR_RETURN(const CheckReport report, database_->CheckStore());
+  if (report.findings.empty()) return {};
+  return Fail(ErrorCode::kCorruptData,
+              "a write had not reached the disk, and what the disk has is damaged: " +
+                  report.findings.front().detail + "; `bobbin check` lists all of it");
+}
 
 Result<void> Daemon::Open(const Destination& destination) {
   ASSIGN_OR_RETURN(MessageStore store, database_->OpenOrCreateMessageStore(configuration_.store));
@@ -232,20 +269,16 @@ int Daemon::Stop() {
   listener_.reset();
   delivery_.reset();
   database_.reset();
+  if (!store_failed_) marker_.Clear();
   log_.Write(LogLevel::kInfo, "stopped", {{"exit", std::to_string(exit_code)}});
   return store_failed_ ? kExitStoreFailed : exit_code;
 }
 
 int Daemon::Run(const Destination& destination) {
-  // Both limits end in the same refusal; the listener's comes first, before the content is sent.
-  DatabaseOptions options;
-  options.free_bytes_min = std::min(options.free_bytes_min, configuration_.disk_free_bytes_min);
-  Result<Database> database = Database::Open(configuration_.database, options);
-  if (!database) {
-    return Complain(ExitCodeOf(database.error().code),
-                    DatabaseProblem(configuration_.database, database.error()));
+  if (const Result<void> opened = OpenDatabase(); !opened) {
+    return Complain(ExitCodeOf(opened.error().code),
+                    DatabaseProblem(configuration_.database, opened.error()));
   }
-  database_ = *std::move(database);
   if (const Result<void> opened = Open(destination); !opened) {
     return Complain(ExitCodeOf(opened.error().code), opened.error().detail);
   }
@@ -326,6 +359,7 @@ int Main(int argument_count, char** arguments) {
     std::fputs(ToToml(configuration).c_str(), stdout);
     return 0;
   }
+  EndOnLostPages("bobbind");
   BlockSignals();
   RaiseDescriptorLimit();
   InitializeInternetMessage();

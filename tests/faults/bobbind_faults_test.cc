@@ -1,0 +1,171 @@
+// bobbind on a disk that fails: the client is told 451, nothing more is answered for, it ends with
+// a code of its own, and the next start believes the disk, not the memory.
+//
+// Method: a real bobbind with the fault library in front of its C library, and one client that
+// sends until it is refused, for the n-th write, O_DSYNC write and flush, n = 1, 2, ...; then
+// bobbind without it on the same database.
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+
+#include "tests/support/not_checked.h"
+#include "tests/support/small_disk.h"
+#include "tests/tools/running_daemon.h"
+
+namespace bobbin::daemon {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+// What is started while it lives has the library in front.
+class FaultForChildren {
+ public:
+  explicit FaultForChildren(const std::string& fault) {
+    setenv("LD_PRELOAD", BOBBIN_FAULT_LIBRARY, 1);
+    setenv("BOBBIN_FAULT", fault.c_str(), 1);
+  }
+  ~FaultForChildren() {
+    unsetenv("LD_PRELOAD");
+    unsetenv("BOBBIN_FAULT");
+  }
+  FaultForChildren(const FaultForChildren&) = delete;
+  FaultForChildren& operator=(const FaultForChildren&) = delete;
+};
+
+std::string ReadFile(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+std::string ContentOf(std::size_t number) {
+  return "Subject: " + std::to_string(number) + "\r\n\r\n" +
+         std::string(number % 2 == 0 ? 300 : 300'000, 'x') + "\r\n";
+}
+
+class BobbindFaults : public testing::Test {
+ protected:
+  // Sends up to `messages`; the reply that was no 250, if there was one.
+  std::string Send(const RunningDaemon& daemon, std::size_t messages) {
+    SmtpSocket client(daemon.Port());
+    for (std::size_t sent = 0; sent < messages; ++sent) {
+      if (sent == 0 && !client.OpenData()) return "not even DATA";
+      if (sent > 0) {
+        for (const char* line : {"MAIL FROM:<a@x.test>", "RCPT TO:<b@x.test>", "DATA"}) {
+          std::string reply = client.Command(line);
+          if (reply[0] != '2' && reply[0] != '3') return reply;
+        }
+      }
+      const std::string content = ContentOf(contents_.size());
+      std::string end = client.Command(content + ".");
+      if (!end.starts_with("250")) return end;
+      contents_.push_back(content);
+    }
+    return "";
+  }
+
+  std::vector<std::string> contents_;  // What was answered 250.
+};
+
+TEST_F(BobbindFaults, SayFourFiftyOneAndEndWithACodeOfTheirOwn) {
+  int ends = 0;
+  for (const std::string calls : {"write", "sync-write", "fdatasync"}) {
+    for (int number = 1;; ++number) {
+      const std::string fault =
+          calls + " " + std::to_string(number) + " once error " + std::to_string(EIO);
+      SCOPED_TRACE(fault);
+      contents_.clear();
+      std::optional<FaultForChildren> preload(fault);
+      std::unique_ptr<RunningDaemon> daemon;
+      try {
+        daemon = std::make_unique<RunningDaemon>();
+      } catch (const std::runtime_error& error) {
+        // Before it takes mail: opening the store that mail goes to.
+        EXPECT_THAT(error.what(), HasSubstr("committing: Input/output error"));
+        continue;
+      }
+      preload.reset();
+      const std::string refusal = Send(*daemon, 4);
+      if (refusal.empty()) {
+        daemon->Signal(SIGTERM);
+        EXPECT_EQ(daemon->Wait(), 0);
+        break;
+      }
+      ++ends;
+      EXPECT_THAT(refusal, StartsWith("451 4.3.0"));
+      EXPECT_EQ(daemon->Wait(), 75);
+      EXPECT_THAT(daemon->Log(), HasSubstr("store-failed"));
+      EXPECT_THAT(daemon->Log(), HasSubstr("Input/output error"));
+      daemon->Start();
+      EXPECT_THAT(daemon->Log(), HasSubstr("verified"));
+      std::vector<std::string> stored = daemon->QueuedContents();
+      // The one that nobody knows of may be there, too.
+      if (stored.size() > contents_.size()) {
+        EXPECT_EQ(stored.back(), ContentOf(contents_.size()));
+        stored.pop_back();
+      }
+      EXPECT_TRUE(stored == contents_);
+      if (HasFailure()) return;
+    }
+  }
+  std::cout << ends << " ends\n";
+  EXPECT_GT(ends, 12);
+}
+
+TEST_F(BobbindFaults, AStartComparesMemoryWithTheDiskUnlessTheStopWasClean) {
+  const SmallDisk disk(256 << 20, SmallDisk::Kind::kExt4);
+  RunningDaemon daemon({}, disk.Path() / "db");
+  EXPECT_EQ(Send(daemon, 1), "");
+  daemon.Signal(SIGTERM);
+  EXPECT_EQ(daemon.Wait(), 0);
+  daemon.Start();
+  EXPECT_THAT(daemon.Log(), Not(HasSubstr("verified")));
+  daemon.Signal(SIGKILL);
+  daemon.Wait();
+  if (!disk.IsMounted()) {
+    return SayNotChecked("memory that differs from the disk",
+                         "this process may not mount an ext4 image");
+  }
+  // The first byte of the last page that is in use: of the record of a message, or of an index.
+  disk.FlipOnDisk(daemon.DatabasePath() / "data.mdb",
+                  std::filesystem::file_size(daemon.DatabasePath() / "data.mdb") - 4092);
+  daemon.Start();
+  EXPECT_THAT(daemon.Log(), HasSubstr("stale=4096"));
+  daemon.Signal(SIGKILL);
+  daemon.Wait();
+  // Of the message: what the disk has is damaged.
+  const std::filesystem::path file = daemon.DatabasePath() / "data.mdb";
+  const std::string bytes = ReadFile(file);
+  for (auto at = bytes.find(contents_[0]); at != bytes.npos;
+       at = bytes.find(contents_[0], at + 1)) {
+    disk.FlipOnDisk(file, at + 20);
+  }
+  EXPECT_THROW(daemon.Start(), std::runtime_error);
+  EXPECT_THAT(daemon.Log(), HasSubstr("what the disk has is damaged"));
+  EXPECT_EQ(daemon.Wait(), 74);
+}
+
+TEST_F(BobbindFaults, ADatabaseThatIsCutOffEndsItWithAReason) {
+  RunningDaemon daemon;
+  EXPECT_EQ(Send(daemon, 1), "");
+  SmtpSocket client(daemon.Port());
+  ASSERT_TRUE(client.OpenData());
+  ASSERT_EQ(truncate((daemon.DatabasePath() / "data.mdb").c_str(), 8'192), 0);
+  EXPECT_THAT(client.Command(ContentOf(0) + "."), AnyOf("", StartsWith("451")));
+  EXPECT_EQ(daemon.Wait(), 74);
+  EXPECT_THAT(daemon.Log(), HasSubstr("bobbind: a page of the database cannot be read"));
+}
+
+}  // namespace
+}  // namespace bobbin::daemon
