@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <chrono>
@@ -47,7 +48,7 @@ std::string WhatIsWrongWith(const Tree& tree, std::uint64_t last_page, std::uint
   return {};
 }
 
-std::string WhatIsWrongWith(std::string_view page, int index, std::uint64_t file_bytes) {
+std::string WhatIsWrongWith(std::string_view page, int index) {
   const auto header = lmdb::LoadAt<lmdb::PageHeader>(page, 0);
   const auto meta = lmdb::LoadAt<Meta>(page, sizeof(header));
   if (meta.magic != lmdb::kMagic) return "has not LMDB's magic number";
@@ -70,7 +71,11 @@ std::string WhatIsWrongWith(std::string_view page, int index, std::uint64_t file
   if (meta.last_page < lmdb::kMetaPages - 1 || meta.last_page >= meta.map_bytes / page_bytes) {
     return "has a last page that cannot be";
   }
-  const std::uint64_t file_pages = file_bytes / page_bytes;
+  return {};
+}
+
+std::string WhatIsWrongWithTreesOf(const Meta& meta, std::uint64_t file_bytes) {
+  const std::uint64_t file_pages = file_bytes / meta.free_pages.page_bytes;
   if (std::string wrong = WhatIsWrongWith(meta.main, meta.last_page, file_pages); !wrong.empty()) {
     return "has a list of tables that " + wrong;
   }
@@ -105,7 +110,7 @@ Result<LmdbMetaPages> ReadOnce(const LmdbPageFile& file) {
     return bytes.substr(std::min(offset, bytes.size()));
   };
   LmdbMetaPages pages;
-  pages.wrong[0] = WhatIsWrongWith(page_at(0), 0, file_bytes);
+  pages.wrong[0] = WhatIsWrongWith(page_at(0), 0);
   pages.metas[0] = lmdb::LoadAt<Meta>(bytes, sizeof(lmdb::PageHeader));
   if (pages.wrong[0].empty()) {
     pages.page_bytes = pages.metas[0].free_pages.page_bytes;
@@ -116,9 +121,22 @@ Result<LmdbMetaPages> ReadOnce(const LmdbPageFile& file) {
       if (meta.magic == lmdb::kMagic && meta.free_pages.page_bytes == size) pages.page_bytes = size;
     }
   }
-  pages.wrong[1] = WhatIsWrongWith(page_at(pages.page_bytes), 1, file_bytes);
+  pages.wrong[1] = WhatIsWrongWith(page_at(pages.page_bytes), 1);
   pages.metas[1] = lmdb::LoadAt<Meta>(bytes, pages.page_bytes + sizeof(lmdb::PageHeader));
   pages.none_is_lmdb = pages.metas[0].magic != lmdb::kMagic && pages.metas[1].magic != lmdb::kMagic;
+  // When writing a meta page fails, LMDB puts back the former transaction and last page, and leaves
+  // the new roots (mdb_env_write_meta). Nobody reads them: the other page is newer, and the next
+  // commit writes this one again.
+  std::array<std::string, 2> trees;
+  for (const std::size_t i : {0U, 1U}) {
+    if (pages.wrong[i].empty()) trees[i] = WhatIsWrongWithTreesOf(pages.metas[i], file_bytes);
+  }
+  for (const std::size_t i : {0U, 1U}) {
+    const std::size_t other = 1 - i;
+    const bool replaced = pages.wrong[other].empty() && trees[other].empty() &&
+                          pages.metas[other].transaction == pages.metas[i].transaction + 1;
+    if (!trees[i].empty() && !replaced) pages.wrong[i] = trees[i];
+  }
   if (pages.wrong[0].empty() && pages.wrong[1].empty()) {
     pages.disagreement = Disagreement(pages.metas[0], pages.metas[1]);
   }

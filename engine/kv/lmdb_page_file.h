@@ -42,7 +42,8 @@ class LmdbPageFile {
 struct LmdbMetaPages {
   std::uint32_t page_bytes = lmdb::kPageBytesMin;  // As the sound one says.
   std::array<lmdb::Meta, 2> metas{};
-  // What is wrong with each alone: "has ...", without its subject. Empty: nothing.
+  // What is wrong with each: "has ...", without its subject. Empty: nothing, or nothing but the
+  // roots of a page whose successor is sound, which a failed commit leaves behind.
   std::array<std::string, 2> wrong;
   // What is wrong with them together, when each alone is sound.
   std::string disagreement;

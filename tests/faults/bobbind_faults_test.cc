@@ -80,6 +80,7 @@ class BobbindFaults : public testing::Test {
 
 TEST_F(BobbindFaults, SayFourFiftyOneAndEndWithACodeOfTheirOwn) {
   int ends = 0;
+  int refusals = 0;
   for (const std::string calls : {"write", "sync-write", "fdatasync"}) {
     for (int number = 1;; ++number) {
       const std::string fault =
@@ -103,7 +104,9 @@ TEST_F(BobbindFaults, SayFourFiftyOneAndEndWithACodeOfTheirOwn) {
         break;
       }
       ++ends;
-      EXPECT_THAT(refusal, StartsWith("451 4.3.0"));
+      // 421 when the spooler's commit was the one that failed, and bobbind is ending already.
+      EXPECT_THAT(refusal, AnyOf(StartsWith("451 4.3.0"), StartsWith("421 4.3.2")));
+      if (refusal.starts_with("451")) ++refusals;
       EXPECT_EQ(daemon->Wait(), 75);
       EXPECT_THAT(daemon->Log(), HasSubstr("store-failed"));
       EXPECT_THAT(daemon->Log(), HasSubstr("Input/output error"));
@@ -121,6 +124,7 @@ TEST_F(BobbindFaults, SayFourFiftyOneAndEndWithACodeOfTheirOwn) {
   }
   std::cout << ends << " ends\n";
   EXPECT_GT(ends, 12);
+  EXPECT_GT(refusals, ends / 2);
 }
 
 TEST_F(BobbindFaults, AStartComparesMemoryWithTheDiskUnlessTheStopWasClean) {
