@@ -214,6 +214,10 @@ std::pair<std::uint64_t, std::uint64_t> DiskModel::SizeRange(const OpenQuestion&
   return {least->bytes, most->bytes};
 }
 
+std::uint64_t DiskModel::SizeAt(const OpenQuestion& question, std::size_t option) const {
+  return files_.at(question.object).sizes.at(option).bytes;
+}
+
 DiskState DiskModel::With(const std::vector<OpenQuestion>& questions,
                           const std::vector<Answer>& answers) const {
   DiskState state(*this);

@@ -75,6 +75,7 @@ class DiskModel {
   std::vector<OpenQuestion> OpenQuestions() const;
   // The smallest and the largest size the answer to a kSize may give.
   std::pair<std::uint64_t, std::uint64_t> SizeRange(const OpenQuestion& question) const;
+  std::uint64_t SizeAt(const OpenQuestion& question, std::size_t option) const;
   DiskState With(const std::vector<OpenQuestion>& questions,
                  const std::vector<Answer>& answers) const;
 

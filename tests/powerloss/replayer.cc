@@ -172,8 +172,7 @@ class Worker {
     Answer answer;
     answer.option = option;
     if (question.kind == OpenQuestion::Kind::kSize) {
-      const auto [least, most] = disk_.SizeRange(question);
-      answer.bytes = option == 0 ? least : most;
+      answer.bytes = disk_.SizeAt(question, option);
     }
     return answer;
   }
