@@ -6,6 +6,7 @@
 // bobbind without it on the same database.
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -17,8 +18,12 @@
 #include <optional>
 #include <stdexcept>
 
+#include "engine/database.h"
+#include "tests/support/child_process.h"
+#include "tests/support/matchers.h"
 #include "tests/support/not_checked.h"
 #include "tests/support/small_disk.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/tools/running_daemon.h"
 
 namespace bobbin::daemon {
@@ -169,6 +174,26 @@ TEST_F(BobbindFaults, ADatabaseThatIsCutOffEndsItWithAReason) {
   EXPECT_THAT(client.Command(ContentOf(0) + "."), AnyOf("", StartsWith("451")));
   EXPECT_EQ(daemon.Wait(), 74);
   EXPECT_THAT(daemon.Log(), HasSubstr("bobbind: a page of the database cannot be read"));
+}
+
+// bobbin has the database open while it waits for the message on its standard input.
+TEST(BobbinFaults, ADatabaseThatIsCutOffEndsItWithAReason) {
+  const TemporaryDirectory directory;
+  const std::string database = (directory.Path() / "db").string();
+  const std::string input = (directory.Path() / "input").string();
+  Must(Database::Create(database));
+  ASSERT_EQ(mkfifo(input.c_str(), 0600), 0);
+  ChildProcess bobbin(
+      {"/bin/sh", "-c",
+       "exec " BOBBIN_PROGRAM " --database " + database + " submit b@x.test < " + input + " 2>&1"});
+  std::ofstream message(input);
+  const std::string maps = "/proc/" + std::to_string(bobbin.Id()) + "/maps";
+  while (bobbin.Running() && ReadFile(maps).find("data.mdb") == std::string::npos) usleep(1'000);
+  ASSERT_EQ(truncate((database + "/data.mdb").c_str(), 8'192), 0);
+  message << ContentOf(0);
+  message.close();
+  EXPECT_THAT(bobbin.ReadLine(), StartsWith("bobbin: a page of the database cannot be read"));
+  EXPECT_EQ(bobbin.Wait(), 74);
 }
 
 }  // namespace
