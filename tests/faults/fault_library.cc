@@ -202,8 +202,8 @@ void* mmap(void* address, std::size_t bytes, int protection, int flags, int file
     errno = active.error;
     return MAP_FAILED;
   }
-  return reinterpret_cast<void*>(
-      syscall(SYS_mmap, address, bytes, protection, flags, file, offset));
+  const auto mapped = syscall(SYS_mmap, address, bytes, protection, flags, file, offset);
+  return reinterpret_cast<void*>(mapped);  // NOLINT(performance-no-int-to-ptr)
 }
 
 void* malloc(std::size_t bytes) noexcept {

@@ -69,7 +69,8 @@ class BobbindFaults : public testing::Test {
       if (sent > 0) {
         for (const char* line : {"MAIL FROM:<a@x.test>", "RCPT TO:<b@x.test>", "DATA"}) {
           std::string reply = client.Command(line);
-          if (reply[0] != '2' && reply[0] != '3') return reply;
+          if (!reply.starts_with("2") && !reply.starts_with("3"))
+            return reply.empty() ? "closed" : reply;
         }
       }
       const std::string content = ContentOf(contents_.size());
@@ -85,7 +86,7 @@ class BobbindFaults : public testing::Test {
 
 TEST_F(BobbindFaults, SayFourFiftyOneAndEndWithACodeOfTheirOwn) {
   int ends = 0;
-  int refusals = 0;
+  int refused = 0;
   for (const std::string calls : {"write", "sync-write", "fdatasync"}) {
     for (int number = 1;; ++number) {
       const std::string fault =
@@ -103,16 +104,18 @@ TEST_F(BobbindFaults, SayFourFiftyOneAndEndWithACodeOfTheirOwn) {
       }
       preload.reset();
       const std::string refusal = Send(*daemon, 4);
-      if (refusal.empty()) {
-        daemon->Signal(SIGTERM);
-        EXPECT_EQ(daemon->Wait(), 0);
+      // Where the commit that failed was the spooler's, this client hears of its end, or of
+      // nothing.
+      EXPECT_THAT(refusal, AnyOf("", StartsWith("451 4.3.0"), StartsWith("421 4.3.2")));
+      refused += refusal.starts_with("451") ? 1 : 0;
+      if (refusal.empty()) daemon->Signal(SIGTERM);
+      const int exit_code = daemon->Wait();
+      if (exit_code == 0) {
+        EXPECT_EQ(refusal, "");
         break;
       }
       ++ends;
-      // 421 when the spooler's commit was the one that failed, and bobbind is ending already.
-      EXPECT_THAT(refusal, AnyOf(StartsWith("451 4.3.0"), StartsWith("421 4.3.2")));
-      if (refusal.starts_with("451")) ++refusals;
-      EXPECT_EQ(daemon->Wait(), 75);
+      EXPECT_EQ(exit_code, 75);
       EXPECT_THAT(daemon->Log(), HasSubstr("store-failed"));
       EXPECT_THAT(daemon->Log(), HasSubstr("Input/output error"));
       daemon->Start();
@@ -128,8 +131,7 @@ TEST_F(BobbindFaults, SayFourFiftyOneAndEndWithACodeOfTheirOwn) {
     }
   }
   std::cout << ends << " ends\n";
-  EXPECT_GT(ends, 12);
-  EXPECT_GT(refusals, ends / 2);
+  EXPECT_GT(refused, 12);
 }
 
 TEST_F(BobbindFaults, AStartComparesMemoryWithTheDiskUnlessTheStopWasClean) {
@@ -186,6 +188,7 @@ TEST(BobbinFaults, ADatabaseThatIsCutOffEndsItWithAReason) {
   ChildProcess bobbin(
       {"/bin/sh", "-c",
        "exec " BOBBIN_PROGRAM " --database " + database + " submit b@x.test < " + input + " 2>&1"});
+  std::signal(SIGPIPE, SIG_IGN);  // It may have met its end before it reads.
   std::ofstream message(input);
   const std::string maps = "/proc/" + std::to_string(bobbin.Id()) + "/maps";
   while (bobbin.Running() && ReadFile(maps).find("data.mdb") == std::string::npos) usleep(1'000);
