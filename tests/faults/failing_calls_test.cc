@@ -112,7 +112,7 @@ class FailingCalls : public testing::Test {
   }
 
   void Use(std::unique_ptr<Workload> workload) { runs_.emplace(std::move(workload)); }
-  ~FailingCalls() override { std::cout << total_ << " runs\n"; }
+  void TearDown() override { std::cout << total_ << " runs\n"; }
 
   std::optional<WorkloadRuns> runs_;
   std::uint64_t total_ = 0;

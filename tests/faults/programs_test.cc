@@ -19,6 +19,8 @@
 #include <stdexcept>
 
 #include "engine/database.h"
+#include "engine/identity_file.h"
+#include "engine/lock_table.h"
 #include "tests/support/child_process.h"
 #include "tests/support/matchers.h"
 #include "tests/support/not_checked.h"
@@ -197,6 +199,7 @@ TEST(BobbinFaults, ADatabaseThatIsCutOffEndsItWithAReason) {
   message.close();
   EXPECT_THAT(bobbin.ReadLine(), StartsWith("bobbin: a page of the database cannot be read"));
   EXPECT_EQ(bobbin.Wait(), 74);
+  RemoveVolatileState(Must(ReadIdentityFile(database)).database);
 }
 
 }  // namespace

@@ -17,6 +17,8 @@
 #include <stdexcept>
 
 #include "engine/database.h"
+#include "engine/identity_file.h"
+#include "engine/lock_table.h"
 #include "tests/support/matchers.h"
 
 extern char** environ;  // NOLINT(readability-redundant-declaration)
@@ -112,9 +114,12 @@ void RunningDaemon::Start() {
 }
 
 RunningDaemon::~RunningDaemon() {
-  if (process_ <= 0) return;
-  Signal(SIGKILL);
-  Wait();
+  if (process_ > 0) {
+    Signal(SIGKILL);
+    Wait();
+  }
+  // What a killed process leaves in /dev/shm.
+  if (const auto identity = ReadIdentityFile(database_)) RemoveVolatileState(identity->database);
 }
 
 std::string RunningDaemon::Log() const { return ReadFile(directory_.Path() / "log"); }
