@@ -125,7 +125,11 @@ TEST_F(DamagedPages, WithAChangedKeyAreNoAnswerThatAMessageIsGone) {
 }
 
 TEST_F(DamagedPages, AreRefusedOrNamedAndNeverBelieved) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr int kCases = 20;  // Each is a process of its own, which the sanitizers make slow.
+#else
   constexpr int kCases = 300;
+#endif
   const std::filesystem::path file = database_.Path() / "data.mdb";
   const auto groups = kv::test::PagesByGroup(file);
   ASSERT_EQ(groups.size(), 5U) << "a kind of page is missing";

@@ -100,7 +100,7 @@ class Salvaging : public testing::Test {
       return recipient.address == "now@x.test" ? OutcomeKind::kDelivered : OutcomeKind::kRetryLater;
     };
     ScriptedSpooler(database_.Database(), script).RunUntilIdle(database_.Clock().Now());
-    for (int i = 0; i < messages; ++i) {
+    for (std::size_t i = 0; i < ids.size(); ++i) {
       if (i % 10 == 3) {
         Must(database_.Store().AbortSubmit(ids[i]));
         const MessageId id{ids[i].Object()};
@@ -253,7 +253,7 @@ TEST_F(Salvaging, OfPagesDestroyedAtRandomTheRestComesBackUnharmed) {
   std::set<std::pair<std::uint8_t, std::string>> rows;
   for (const FoundRecord& record : live) rows.emplace(record.table, record.Key());
   for (const int round : {1, 10, 50, -1, -10, -50}) {
-    const int percent = std::abs(round);
+    const auto percent = static_cast<std::size_t>(std::abs(round));
     SCOPED_TRACE(testing::Message() << percent << " % of the pages are destroyed");
     std::string bytes = round > 0 ? sound_ : WithoutMetaAndBranchPages();
     std::set<std::size_t> gone;
@@ -304,7 +304,7 @@ TEST_F(Salvaging, AMailCannotForgeARecord) {
   std::string copied;
   codec.Seal(RecordKind::kMessage, table::kMessages, key, 1'000'000, "copied", copied);
   database_.Open();
-  for (const std::size_t padding : {0, 5'000, 100'000}) {
+  for (const std::size_t padding : {0U, 5'000U, 100'000U}) {
     Message message = NewDraft(database_.Store());
     MessageBodyWriter writer = database_.Store().NewContent();
     Must(writer.Append(std::string(padding, 'x') + forged + copied));
