@@ -4,8 +4,8 @@
 #include <charconv>
 
 #include "engine/ascii.h"
-#include "spooler/internet_message.h"
 #include "engine/one_off_entry_id.h"
+#include "spooler/internet_message.h"
 #include "spooler/reply_text.h"
 
 namespace bobbin {
