@@ -43,7 +43,7 @@ TEST_F(RepairMetaTest, EitherPageIsMadeAnew) {
   const std::string sound = Slurp(Data());
   const auto even = kv::lmdb::LoadAt<kv::lmdb::Meta>(sound, 16);
   const auto odd = kv::lmdb::LoadAt<kv::lmdb::Meta>(sound, kPage + 16);
-  for (const std::size_t page : {0, 1}) {
+  for (const std::size_t page : {0U, 1U}) {
     const bool newest = (odd.transaction > even.transaction) == (page == 1);
     for (const std::string& damage :
          {std::string(kPage, '\0'), std::string(kPage, '\xA5'), sound.substr(2 * kPage, kPage),
