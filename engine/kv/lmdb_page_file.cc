@@ -21,6 +21,7 @@ using lmdb::Meta;
 using lmdb::Tree;
 
 constexpr int kAttemptsMax = 10;
+constexpr std::size_t kPageBytesUsual = 4096;
 
 bool IsPageSize(std::uint32_t bytes) {
   return bytes >= lmdb::kPageBytesMin && bytes <= lmdb::kPageBytesMax && std::has_single_bit(bytes);
@@ -100,11 +101,25 @@ std::string Disagreement(const Meta& even, const Meta& odd) {
   return {};
 }
 
-Result<LmdbMetaPages> ReadOnce(const LmdbPageFile& file) {
-  std::string start(2 * std::size_t{lmdb::kPageBytesMax}, '\0');
-  ASSIGN_OR_RETURN(const std::size_t count, file.Read(0, start));
-  ASSIGN_OR_RETURN(const std::uint64_t file_bytes, file.FileBytes());
+// Both meta pages, whatever their size. Every open reads them, so not 128 KiB where the first page
+// says that less will do.
+Result<std::string> ReadStart(const LmdbPageFile& file) {
+  std::string start(2 * std::size_t{kPageBytesUsual}, '\0');
+  ASSIGN_OR_RETURN(std::size_t count, file.Read(0, start));
+  const bool enough = WhatIsWrongWith(start, 0).empty() &&
+                      lmdb::LoadAt<Meta>(start, sizeof(lmdb::PageHeader)).free_pages.page_bytes <=
+                          kPageBytesUsual;
+  if (!enough) {
+    start.resize(2 * std::size_t{lmdb::kPageBytesMax});
+    ASSIGN_OR_RETURN(count, file.Read(0, start));
+  }
   start.resize(count);
+  return start;
+}
+
+Result<LmdbMetaPages> ReadOnce(const LmdbPageFile& file) {
+  ASSIGN_OR_RETURN(const std::string start, ReadStart(file));
+  ASSIGN_OR_RETURN(const std::uint64_t file_bytes, file.FileBytes());
   const std::string_view bytes = start;
   const auto page_at = [&](std::size_t offset) {
     return bytes.substr(std::min(offset, bytes.size()));

@@ -1,6 +1,10 @@
 #include "engine/kv/lmdb_transaction.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdint>
 
 #include "engine/check.h"
 #include "engine/kv/lmdb_error.h"
@@ -8,6 +12,9 @@
 
 namespace bobbin::kv {
 namespace {
+
+constexpr std::size_t kLongValueBytes = 16'384;
+constexpr std::size_t kReadAheadBytes = std::size_t{1} << 20;
 
 MDB_val ToValue(Bytes bytes) { return {bytes.size(), const_cast<char*>(bytes.data())}; }
 
@@ -25,6 +32,18 @@ Error TableError(int code, std::string_view what, const LmdbTable& table) {
   return LmdbError(code, std::string(what) + " table " + table.name);
 }
 
+// A page of a tree is read alone; a long value would wait for each of its pages so. Values that
+// were written one after the other mostly lie so, too: what follows is asked for with them.
+void ReadAhead(const MDB_val& value) {
+  if (value.mv_size < kLongValueBytes) return;
+  static const auto page_bytes = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto address = reinterpret_cast<std::uintptr_t>(value.mv_data);
+  void* const page = reinterpret_cast<void*>(address / page_bytes * page_bytes);
+  unsigned char is_in_memory = 0;
+  if (mincore(page, 1, &is_in_memory) != 0 || (is_in_memory & 1U) != 0) return;
+  (void)madvise(page, kReadAheadBytes, MADV_WILLNEED);
+}
+
 Result<std::optional<Bytes>> GetFrom(MDB_txn* transaction, const LmdbTable& table, Bytes key) {
   RETURN_IF_ERROR(CheckKey(key));
   MDB_val key_value = ToValue(key);
@@ -32,6 +51,7 @@ Result<std::optional<Bytes>> GetFrom(MDB_txn* transaction, const LmdbTable& tabl
   const int code = mdb_get(transaction, table.handle, &key_value, &value);
   if (code == MDB_NOTFOUND) return std::optional<Bytes>();
   if (code != MDB_SUCCESS) return tl::unexpected<Error>(TableError(code, "reading", table));
+  ReadAhead(value);
   return std::optional<Bytes>(ToBytes(value));
 }
 
@@ -43,6 +63,7 @@ Result<void> ScanCursor(MDB_cursor* cursor, const LmdbTable& table, const KeyRan
   int code = mdb_cursor_get(cursor, &key, &value, range.begin.empty() ? MDB_FIRST : MDB_SET_RANGE);
   while (code == MDB_SUCCESS) {
     if (!range.end.empty() && ToBytes(key) >= range.end) return {};
+    ReadAhead(value);
     if (!visit(ToBytes(key), ToBytes(value))) return {};
     code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
   }
