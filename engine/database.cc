@@ -1,12 +1,11 @@
 #include "engine/database.h"
 
 #include <fmt/format.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "engine/check.h"
+#include "engine/database_directory.h"
 #include "engine/database_state.h"
 #include "engine/identity_file.h"
 #include "engine/kv/lmdb_engine.h"
@@ -18,12 +17,6 @@ namespace bobbin {
 namespace {
 
 namespace fs = std::filesystem;
-
-template <std::size_t kSize>
-void FillRandom(std::array<std::uint8_t, kSize>& bytes) {
-  static_assert(kSize <= 256, "getrandom fills up to 256 bytes without being interrupted");
-  BOBBIN_CHECK(getrandom(bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(kSize));
-}
 
 Result<void> WriteFirstRows(RowWriter& rows, const DatabaseId& id, Time now) {
   RETURN_IF_ERROR(rows.PutRoot({Database::kFormat, id, now}));
@@ -50,32 +43,19 @@ Result<void> CheckRoot(DatabaseState& state) {
   });
 }
 
-constexpr char kUnflushedName[] = "unflushed";
-
-// Makes the name of the database durable, and those above it.
-Result<void> FlushNames(const fs::path& database) {
-  RETURN_IF_ERROR(SyncDirectoriesAbove(database));
-  std::error_code ignored;  // Left there it costs the next one to open a few flushes.
-  fs::remove(database / kUnflushedName, ignored);
-  return {};
-}
-
 Result<void> CreateIn(const fs::path& directory) {
   Identity identity;
   identity.format = Database::kFormat;
-  FillRandom(identity.database.bytes);
-  FillRandom(identity.record_key);
+  FillRandom(identity.database.bytes.data(), identity.database.bytes.size());
+  FillRandom(identity.record_key.data(), identity.record_key.size());
   RETURN_IF_ERROR(WriteIdentityFile(directory, identity));
-  RETURN_IF_ERROR(MakeEmptyFile(directory / kUnflushedName));
-  kv::LmdbOptions options;
-  options.tables = Database::TableNames();
+  kv::LmdbOptions options = DatabaseTables();
   options.free_bytes_min = 0;
   const RecordCodec codec(identity.record_key);
-  RETURN_IF_ERROR(kv::CreateLmdbEnvironment(directory, options, [&](kv::WriteTransaction& raw) {
+  return kv::CreateLmdbEnvironment(directory, options, [&](kv::WriteTransaction& raw) {
     RowWriter rows(codec, raw);
     return WriteFirstRows(rows, identity.database, SystemClock().Now());
-  }));
-  return SyncPath(directory);
+  });
 }
 
 // A whole record in the wrong row means that a key changed: whoever asks for the right one would be
@@ -140,31 +120,7 @@ std::vector<std::string> Database::TableNames() {
 }
 
 Result<void> Database::Create(const fs::path& path) {
-  std::error_code error;
-  const fs::path target = fs::absolute(path, error).lexically_normal();
-  if (fs::exists(target, error) &&
-      !(fs::is_directory(target, error) && fs::is_empty(target, error))) {
-    return Fail(ErrorCode::kCollision,
-                target.string() + " exists and is not an empty directory: choose another path");
-  }
-  const fs::path name = target.has_filename() ? target.filename() : target.parent_path().filename();
-  const fs::path parent =
-      target.has_filename() ? target.parent_path() : target.parent_path().parent_path();
-  // Random, not the process identifier: that comes round soon in a container, and what a crash
-  // left aside must not be in the way of the next attempt.
-  std::array<std::uint8_t, 8> suffix;
-  FillRandom(suffix);
-  const fs::path aside =
-      parent / fmt::format(".{}.creating-{}", name.string(),
-                           ToHex({reinterpret_cast<const char*>(suffix.data()), suffix.size()}));
-  RETURN_IF_ERROR(MakeDirectory(aside));
-  Result<void> created = CreateIn(aside);
-  if (created) created = RenameDirectory(aside, parent / name);
-  if (!created) {
-    fs::remove_all(aside, error);
-    return created;
-  }
-  return FlushNames(parent / name);
+  return CreateDatabaseDirectory(path, CreateIn);
 }
 
 Result<Database> Database::Open(const fs::path& path, const DatabaseOptions& options) {
@@ -174,15 +130,13 @@ Result<Database> Database::Open(const fs::path& path, const DatabaseOptions& opt
                 fmt::format("{} has format {}, this Bobbin reads up to {}: use a newer Bobbin",
                             path.string(), identity.format, kFormat));
   }
-  kv::LmdbOptions lmdb_options;
-  lmdb_options.tables = TableNames();
+  kv::LmdbOptions lmdb_options = DatabaseTables();
   lmdb_options.free_bytes_min = options.free_bytes_min;
   lmdb_options.walk.row_is_right = RowIsRight(identity.record_key);
   lmdb_options.walk.progress = options.walk_progress;
   lmdb_options.walked = options.walked;
   ASSIGN_OR_RETURN(std::shared_ptr<kv::Engine> engine, kv::OpenLmdbEngine(path, lmdb_options));
-  std::error_code error;
-  if (fs::exists(path / kUnflushedName, error)) RETURN_IF_ERROR(FlushNames(path));
+  RETURN_IF_ERROR(FlushNamesAbove(path));
   ASSIGN_OR_RETURN(VolatileState shared, OpenVolatileState(identity.database));
   auto state = std::make_shared<DatabaseState>(identity.database, identity.record_key,
                                                std::move(engine), std::move(shared), options.clock);
@@ -195,7 +149,7 @@ Result<Database> Database::OpenOn(std::shared_ptr<kv::Engine> engine,
   const RecordKey record_key{};
   const RecordCodec codec(record_key);
   DatabaseId id;
-  FillRandom(id.bytes);
+  FillRandom(id.bytes.data(), id.bytes.size());
   RETURN_IF_ERROR(engine
                       ->Update([&](kv::WriteTransaction& raw) -> Result<void> {
                         RowWriter rows(codec, raw);

@@ -69,9 +69,8 @@ void RecordCodec::Seal(RecordKind kind, kv::TableId table, std::string_view key,
   out.append(reinterpret_cast<const char*>(&checksum), sizeof(checksum));
 }
 
-Result<OpenedRecord> RecordCodec::Open(RecordKind kind, kv::TableId table,
-                                       std::string_view table_name, std::string_view key,
-                                       std::string_view value) const {
+Result<OpenedRecord> RecordCodec::Open(kv::TableId table, std::string_view table_name,
+                                       std::string_view key, std::string_view value) const {
   if (value.size() < kRecordOverheadBytes) return Damaged(table_name, key, "record too short");
   std::uint64_t checksum = 0;
   const std::size_t sealed_bytes = value.size() - sizeof(checksum);
@@ -94,11 +93,18 @@ Result<OpenedRecord> RecordCodec::Open(RecordKind kind, kv::TableId table,
   if (header.table != table.index || sealed_key != key) {
     return Damaged(table_name, key, "the record belongs to another row");
   }
-  if (header.kind != static_cast<std::uint8_t>(kind)) {
-    return Damaged(table_name, key, fmt::format("unexpected kind {}", header.kind));
-  }
   return OpenedRecord{header.sequence,
-                      value.substr(kRecordHeaderBytes + header.key_bytes, header.payload_bytes)};
+                      value.substr(kRecordHeaderBytes + header.key_bytes, header.payload_bytes),
+                      static_cast<RecordKind>(header.kind)};
+}
+
+Result<OpenedRecord> RecordCodec::Open(RecordKind kind, kv::TableId table,
+                                       std::string_view table_name, std::string_view key,
+                                       std::string_view value) const {
+  ASSIGN_OR_RETURN(const OpenedRecord record, Open(table, table_name, key, value));
+  if (record.kind == kind) return record;
+  return Damaged(table_name, key,
+                 fmt::format("unexpected kind {}", static_cast<unsigned>(record.kind)));
 }
 
 std::optional<std::size_t> RecordCodec::LengthOf(std::string_view start) {

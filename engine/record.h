@@ -54,6 +54,7 @@ using RecordKey = std::array<std::uint8_t, 32>;
 struct OpenedRecord {
   std::uint64_t sequence = 0;  // Of the transaction that wrote it.
   std::string_view payload;    // Inside the value that was opened.
+  RecordKind kind{};
 };
 
 // A record met outside of its row.
@@ -77,6 +78,9 @@ class RecordCodec {
   //   kVersion      sealed in a newer record format
   Result<OpenedRecord> Open(RecordKind kind, kv::TableId table, std::string_view table_name,
                             std::string_view key, std::string_view value) const;
+  // Of whatever kind it is.
+  Result<OpenedRecord> Open(kv::TableId table, std::string_view table_name, std::string_view key,
+                            std::string_view value) const;
 
   // How long the record is of which `start` may be the beginning: kRecordHeaderBytes or more of it.
   // Empty when it is not one.

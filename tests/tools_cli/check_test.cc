@@ -3,9 +3,6 @@
 // Method: flip one byte in every copy of a message's subject in data.mdb, with nobody having the
 // database open. Check must find it and name it; the other messages must stay usable.
 
-#include <algorithm>
-#include <iterator>
-
 #include "tests/tools_cli/cli_test.h"
 
 namespace bobbin::test {
@@ -16,24 +13,6 @@ using testing::HasSubstr;
 class CheckTest : public CliTest {
  protected:
   CheckTest() { Init(); }
-
-  // Returns how many copies there were.
-  std::size_t DamageEvery(const std::string& text) const {
-    const std::filesystem::path path = database_ / "data.mdb";
-    std::string bytes;
-    {
-      std::ifstream file(path, std::ios::binary);
-      bytes.assign(std::istreambuf_iterator<char>(file), {});
-    }
-    std::size_t count = 0;
-    for (std::size_t at = bytes.find(text); at != std::string::npos; at = bytes.find(text, at)) {
-      bytes[at] = static_cast<char>(bytes[at] ^ 1);
-      ++count;
-    }
-    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
-    file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    return count;
-  }
 };
 
 TEST_F(CheckTest, AWholeDatabaseIsClean) {

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -76,6 +77,24 @@ class CliTest : public testing::Test {
   }
 
   std::string QueuedIds() const { return Bobbin({"queue", "list", "--ids"}).out; }
+
+  // Flips a bit in every copy of `text` in data.mdb; returns how many copies there were.
+  std::size_t DamageEvery(const std::string& text) const {
+    const std::filesystem::path path = database_ / "data.mdb";
+    std::string bytes;
+    {
+      std::ifstream file(path, std::ios::binary);
+      bytes.assign(std::istreambuf_iterator<char>(file), {});
+    }
+    std::size_t count = 0;
+    for (std::size_t at = bytes.find(text); at != std::string::npos; at = bytes.find(text, at)) {
+      bytes[at] = static_cast<char>(bytes[at] ^ 1);
+      ++count;
+    }
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    return count;
+  }
 
   std::filesystem::path directory_;
   std::filesystem::path database_;

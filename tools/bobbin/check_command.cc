@@ -24,7 +24,7 @@ struct Checked {
 };
 
 Result<Checked> Check(const CommandLine& line, Depth depth) {
-  const Progress progress;
+  Progress progress;
   Checked checked;
   DatabaseOptions options;
   options.walked = [&](const kv::PageWalkReport& report) { checked.pages = report; };

@@ -1,34 +1,28 @@
 // How far long work has got: a line on the terminal for as long as it runs, nothing anywhere else.
 #pragma once
 
-#include <unistd.h>
-
-#include <algorithm>
+#include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <string>
+#include <string_view>
 
 namespace bobbin::cli {
 
 class Progress {
  public:
-  Progress() : shown_(isatty(STDERR_FILENO) != 0) {}
+  Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
-  ~Progress() {
-    if (shown_) std::fputs("\r\x1b[K", stderr);
-  }
+  ~Progress();  // Takes the line away.
 
-  void Show(const char* what, std::uint64_t done, std::uint64_t total) const {
-    constexpr std::uint64_t kWidth = 30;
-    if (!shown_) return;
-    const std::uint64_t part = total == 0 ? kWidth : std::min(done, total) * kWidth / total;
-    std::fprintf(stderr, "\r%s [%-30s] %3d %%", what, std::string(part, '#').c_str(),
-                 static_cast<int>(total == 0 ? 100 : std::min(done, total) * 100 / total));
-  }
+  // Of `total` records or bytes; of a number of records that nobody knows when that is 0. May be
+  // called for every record: prints when `what` begins, then a few times a second.
+  void Show(std::string_view what, std::uint64_t done, std::uint64_t total = 0);
 
  private:
-  bool shown_;
+  const bool shown_;
+  std::string what_;
+  std::chrono::steady_clock::time_point next_;
 };
 
 }  // namespace bobbin::cli

@@ -77,7 +77,7 @@ void PrintSummary(Output& output, const SalvageReport& report, const SalvageArgu
 ExitCode RunSalvage(const CommandLine& line, const SalvageArguments& arguments) {
   Output output(line.Format());
   Table table(output, {{"ID"}, {"STORE"}, {"FATE"}, {"WHAT IS MISSING, AND WHERE THE REST IS"}});
-  const Progress progress;
+  Progress progress;
   SalvageOptions options;
   options.progress = [&](std::uint64_t done, std::uint64_t total) {
     progress.Show("salvaging", done, total);
