@@ -1,9 +1,13 @@
 #include "engine/database_directory.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/random.h>
 
 #include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <string>
 #include <system_error>
 
@@ -15,6 +19,17 @@
 namespace bobbin {
 
 namespace fs = std::filesystem;
+
+void FillRandom(std::uint8_t* bytes, std::size_t count) {
+  BOBBIN_CHECK(count <= 256);  // So much getrandom fills without being interrupted.
+  BOBBIN_CHECK(getrandom(bytes, count, 0) == static_cast<ssize_t>(count));
+}
+
+kv::LmdbOptions DatabaseTables() {
+  kv::LmdbOptions options;
+  options.tables = {table::kNames.begin(), table::kNames.end()};
+  return options;
+}
 
 namespace {
 
@@ -28,48 +43,64 @@ Result<void> FlushNames(const fs::path& database) {
   return {};
 }
 
+// Absolute, and without a slash at its end.
+fs::path Target(const fs::path& path) {
+  std::error_code error;
+  fs::path target = fs::absolute(path, error).lexically_normal();
+  return target.has_filename() ? target : target.parent_path();
+}
+
+// What `fill` made, flushed, in a directory beside `target`.
+Result<fs::path> FillAside(const fs::path& target, const FillDirectory& fill) {
+  // Random, not the process identifier: that comes round soon in a container, and what a crash
+  // left aside must not be in the way of the next attempt.
+  std::array<std::uint8_t, 8> suffix{};
+  FillRandom(suffix.data(), suffix.size());
+  fs::path aside =
+      target.parent_path() /
+      fmt::format(".{}.creating-{}", target.filename().string(),
+                  ToHex({reinterpret_cast<const char*>(suffix.data()), suffix.size()}));
+  RETURN_IF_ERROR(MakeDirectory(aside));
+  Result<void> filled = fill(aside);
+  // Last, as `fill` may open what it makes.
+  if (filled) filled = MakeEmptyFile(aside / kUnflushedName);
+  if (filled) filled = SyncPath(aside);
+  if (filled) return aside;
+  std::error_code error;
+  fs::remove_all(aside, error);
+  return tl::unexpected<Error>(std::move(filled).error());
+}
+
 }  // namespace
-
-void FillRandom(std::uint8_t* bytes, std::size_t count) {
-  BOBBIN_CHECK(count <= 256);  // So much getrandom fills without being interrupted.
-  BOBBIN_CHECK(getrandom(bytes, count, 0) == static_cast<ssize_t>(count));
-}
-
-kv::LmdbOptions DatabaseTables() {
-  kv::LmdbOptions options;
-  options.tables = {table::kNames.begin(), table::kNames.end()};
-  return options;
-}
 
 Result<void> CreateDatabaseDirectory(const fs::path& path, const FillDirectory& fill) {
   std::error_code error;
-  const fs::path target = fs::absolute(path, error).lexically_normal();
+  const fs::path target = Target(path);
   if (fs::exists(target, error) &&
       !(fs::is_directory(target, error) && fs::is_empty(target, error))) {
     return Fail(ErrorCode::kCollision,
                 target.string() + " exists and is not an empty directory: choose another path");
   }
-  const fs::path name = target.has_filename() ? target.filename() : target.parent_path().filename();
-  const fs::path parent =
-      target.has_filename() ? target.parent_path() : target.parent_path().parent_path();
-  // Random, not the process identifier: that comes round soon in a container, and what a crash
-  // left aside must not be in the way of the next attempt.
-  std::array<std::uint8_t, 8> suffix{};
-  FillRandom(suffix.data(), suffix.size());
-  const fs::path aside =
-      parent / fmt::format(".{}.creating-{}", name.string(),
-                           ToHex({reinterpret_cast<const char*>(suffix.data()), suffix.size()}));
-  RETURN_IF_ERROR(MakeDirectory(aside));
-  Result<void> created = fill(aside);
-  // Last, as `fill` may open what it makes.
-  if (created) created = MakeEmptyFile(aside / kUnflushedName);
-  if (created) created = SyncPath(aside);
-  if (created) created = RenameDirectory(aside, parent / name);
-  if (!created) {
+  ASSIGN_OR_RETURN(const fs::path aside, FillAside(target, fill));
+  if (Result<void> renamed = RenameDirectory(aside, target); !renamed) {
     fs::remove_all(aside, error);
-    return created;
+    return renamed;
   }
-  return FlushNames(parent / name);
+  return FlushNames(target);
+}
+
+Result<void> ReplaceDatabaseDirectory(const fs::path& path, const FillDirectory& fill) {
+  std::error_code error;
+  const fs::path target = Target(path);
+  ASSIGN_OR_RETURN(const fs::path aside, FillAside(target, fill));
+  if (renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) != 0) {
+    const std::string reason = std::strerror(errno);
+    fs::remove_all(aside, error);
+    return Fail(ErrorCode::kDiskError, "cannot replace " + target.string() + ": " + reason);
+  }
+  RETURN_IF_ERROR(FlushNames(target));
+  fs::remove_all(aside, error);
+  return {};
 }
 
 Result<void> FlushNamesAbove(const fs::path& database) {

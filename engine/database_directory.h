@@ -18,6 +18,8 @@ namespace bobbin {
 //   kCollision  `path` exists and is not an empty directory
 using FillDirectory = std::function<Result<void>(const std::filesystem::path& aside)>;
 Result<void> CreateDatabaseDirectory(const std::filesystem::path& path, const FillDirectory& fill);
+// As above, in the place of the directory that is there. Nobody may have it open.
+Result<void> ReplaceDatabaseDirectory(const std::filesystem::path& path, const FillDirectory& fill);
 
 // Flushes the directories above one whose maker has not come to do so (the file `unflushed` in it
 // says so): for whoever opens it.

@@ -16,8 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kFileName = "identity";
-
 tl::unexpected<Error> SystemError(std::string_view what, const fs::path& path) {
   const int code = errno;
   std::string detail = fmt::format("{} {}: {}", what, path.string(), std::strerror(code));
@@ -130,8 +128,9 @@ Result<void> RenameDirectory(const fs::path& from, const fs::path& to) {
   return SystemError("cannot rename the new database to", to);
 }
 
-Result<void> WriteIdentityFile(const fs::path& directory, const Identity& identity) {
-  const fs::path path = directory / kFileName;
+Result<void> WriteIdentityFile(const fs::path& directory, const Identity& identity,
+                               const char* name) {
+  const fs::path path = directory / name;
   std::string text = Lines(identity);
   text += Checksum(text);
   const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -145,7 +144,7 @@ Result<void> WriteIdentityFile(const fs::path& directory, const Identity& identi
   return {};
 }
 
-Result<Identity> ReadIdentityFile(const fs::path& directory) {
+Result<Identity> ReadIdentityFile(const fs::path& directory, const char* name) {
   struct stat status {};
   if (stat(directory.c_str(), &status) != 0) {
     if (errno != ENOENT && errno != ENOTDIR) return SystemError("cannot open", directory);
@@ -158,12 +157,19 @@ Result<Identity> ReadIdentityFile(const fs::path& directory) {
     return Fail(ErrorCode::kNotADatabase,
                 directory.string() + " is a file; a database is a directory");
   }
-  const fs::path path = directory / kFileName;
+  const fs::path path = directory / name;
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) {
     if (errno != ENOENT) return SystemError("cannot open", path);
-    return Fail(ErrorCode::kNotADatabase,
-                fmt::format("{} is no database: it has no file `identity`", directory.string()));
+    if (stat((directory / kBackupIdentityFileName).c_str(), &status) == 0) {
+      return Fail(ErrorCode::kNotADatabase,
+                  fmt::format("{} is a backup; make a database of it with `bobbin restore`",
+                              directory.string()));
+    }
+    return Fail(
+        ErrorCode::kNotADatabase,
+        fmt::format("{} is no {}: it has no file `{}`", directory.string(),
+                    name == std::string_view(kIdentityFileName) ? "database" : "backup", name));
   }
   char buffer[1024];
   const ssize_t bytes = read(file, buffer, sizeof(buffer));

@@ -6,7 +6,8 @@
 //   checksum <16 hexadecimal>          XXH3-64 of the three lines above
 //
 // Written once, when the database is made; mode 0600. Salvage needs it when the pages of
-// data.mdb that could tell are gone.
+// data.mdb that could tell are gone. In a backup the same file is called otherwise, so that nobody
+// opens one as a database and sends its mail a second time (engine/backup.h).
 //
 // Errors  kNotADatabase, kNoAccess, kDiskError, kNotEnoughDisk, as engine/database.h explains.
 #pragma once
@@ -25,9 +26,14 @@ struct Identity {
   RecordKey record_key{};
 };
 
+inline constexpr const char* kIdentityFileName = "identity";
+inline constexpr const char* kBackupIdentityFileName = "backup";
+
 // Durable when it returns success, but for the directory entry.
-Result<void> WriteIdentityFile(const std::filesystem::path& directory, const Identity& identity);
-Result<Identity> ReadIdentityFile(const std::filesystem::path& directory);
+Result<void> WriteIdentityFile(const std::filesystem::path& directory, const Identity& identity,
+                               const char* name = kIdentityFileName);
+Result<Identity> ReadIdentityFile(const std::filesystem::path& directory,
+                                  const char* name = kIdentityFileName);
 
 // File-system steps of making a database, with errors an operator can act on.
 Result<void> MakeEmptyFile(const std::filesystem::path& path);  // Mode 0600.

@@ -58,7 +58,8 @@ void AddStatCommand(CLI::App& app, CommandLine& line);
 void AddCheckCommand(CLI::App& app, CommandLine& line);
 void AddRepairMetaCommand(CLI::App& app, CommandLine& line);
 void AddSalvageCommand(CLI::App& app, CommandLine& line);
-void AddDumpCommands(CLI::App& app, CommandLine& line);  // dump, load
+void AddDumpCommands(CLI::App& app, CommandLine& line);    // dump, load
+void AddBackupCommands(CLI::App& app, CommandLine& line);  // backup, restore
 
 // The table of `bobbin queue list`, also for `mailq`.
 ExitCode ListWholeQueue(const CommandLine& line);

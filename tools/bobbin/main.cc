@@ -51,6 +51,7 @@ int Run(int argc, char** argv) {
   AddRepairMetaCommand(app, line);
   AddSalvageCommand(app, line);
   AddDumpCommands(app, line);
+  AddBackupCommands(app, line);
   if (const int code = Parse(app, argc, argv); code >= 0) return code;
   return static_cast<int>(line.run());
 }

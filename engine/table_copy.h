@@ -1,0 +1,66 @@
+// All tables of one engine made equal to those of another, records as they lie.
+//
+// A record that bears the sequence and the checksum of its copy is the same one, and not written
+// again. One that does not open never replaces a copy that does: it is copied only where there is
+// none, and reported.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "engine/kv/kv_engine.h"
+#include "engine/record.h"
+
+namespace bobbin {
+
+struct CopyReport {
+  std::uint64_t records = 0;  // Of the original.
+  std::uint64_t written = 0;  // Put into the copy, by both steps.
+  std::uint64_t erased = 0;   // Gone from the copy.
+  std::uint64_t bytes_written = 0;
+  std::uint64_t sequence = 0;      // Of the snapshot that the copy is equal to.
+  std::uint64_t sequence_max = 0;  // The highest that a written record bears.
+  std::chrono::milliseconds snapshot_age{};
+  std::vector<Error> damaged;
+};
+
+using CopyProgress = std::function<void(std::uint64_t records)>;  // May be empty.
+
+class TableCopy {
+ public:
+  TableCopy(const RecordCodec& codec, CopyProgress progress)
+      : codec_(codec), progress_(std::move(progress)) {}
+
+  // Into an empty target, a few MiB at a time, each in a snapshot and a transaction of its own:
+  // no snapshot lives for longer than the memory takes. What changes meanwhile is not equal yet.
+  Result<void> CopyInSlices(kv::Engine& source, kv::Engine& target);
+
+  // In one snapshot and one transaction: reads all keys, writes what differs.
+  //   kTimeout  the snapshot got older than `age_max`
+  //   kTooBig   more than `bytes_max` differ
+  Result<void> MakeEqual(kv::Engine& source, kv::Engine& target, std::chrono::seconds age_max,
+                         std::uint64_t bytes_max);
+  // As above, in transactions of the caller's.
+  Result<void> MakeEqual(kv::ReadTransaction& source, kv::WriteTransaction& target,
+                         std::chrono::seconds age_max, std::uint64_t bytes_max);
+
+  const CopyReport& Report() const { return report_; }
+
+ private:
+  class Comparison;
+
+  struct Slice {
+    std::uint8_t table = 0;
+    std::string begin;  // The first key that is not copied yet.
+  };
+  Result<void> CopySlice(kv::Engine& source, kv::WriteTransaction& target, Slice& slice);
+  Result<void> Put(kv::WriteTransaction& target, kv::TableId table, kv::Bytes key, kv::Bytes value);
+
+  const RecordCodec& codec_;
+  const CopyProgress progress_;
+  CopyReport report_;
+};
+
+}  // namespace bobbin
