@@ -7,7 +7,8 @@
 // On disk       <path>/data.mdb, <path>/lock.mdb (LMDB), <path>/identity (the database id and the
 //               record key, written once; salvage needs it), <path>/clean (that the last stop
 //               was clean; may be deleted), <path>/unflushed (while the names of the directories
-//               above may not be on disk yet). docs/store-format.md.
+//               above may not be on disk yet), <path>/compacting (while engine/compaction.h works).
+//               docs/store-format.md.
 // Durability    Create makes everything in a temporary directory beside `path`, flushes it, and
 //               renames it into place: a power cut leaves a whole database or none. Then it
 //               flushes the directories above; if it dies before that, Open does it.

@@ -22,13 +22,13 @@
 namespace bobbin::kv {
 namespace {
 
-// The file itself, by whatever path it was reached. The process is part of it
-// because a forked child inherits the list, but may not use what is in it.
-struct FileIdentity {
+// The directory itself, by whatever path it was reached: data.mdb may be replaced. The process is
+// part of it because a forked child inherits the list, but may not use what is in it.
+struct DirectoryIdentity {
   pid_t process;
   dev_t device;
   ino_t inode;
-  friend bool operator<(const FileIdentity& a, const FileIdentity& b) {
+  friend bool operator<(const DirectoryIdentity& a, const DirectoryIdentity& b) {
     return std::tie(a.process, a.device, a.inode) < std::tie(b.process, b.device, b.inode);
   }
 };
@@ -49,7 +49,7 @@ class LmdbBackend final : public CommitBackend {
   Result<WriteTransaction*> Begin() override { return environment_.BeginWrite(); }
   Result<void> Commit() override { return environment_.CommitWrite(); }
   void Abort() override { environment_.AbortWrite(); }
-  void Upkeep() override { environment_.ClearDeadReaders(); }
+  void Upkeep() override { environment_.Upkeep(); }
 
  private:
   LmdbEnvironment& environment_;
@@ -59,8 +59,8 @@ class LmdbBackend final : public CommitBackend {
 class LmdbEngine final : public GroupedEngine {
  public:
   LmdbEngine(std::unique_ptr<LmdbEnvironment> environment, const LmdbOptions& options,
-             FileIdentity file)
-      : file_(file),
+             DirectoryIdentity directory)
+      : directory_(directory),
         tables_(options.tables),
         environment_(std::move(environment)),
         backend_(*environment_, options.free_bytes_min),
@@ -85,10 +85,15 @@ class LmdbEngine final : public GroupedEngine {
     return statistics;
   }
 
+  Result<void> Replace(const MakeReplacement& make) const {
+    RETURN_IF_ERROR(group_->CheckMayView());
+    return environment_->Replace(make);
+  }
+
   const std::vector<std::string>& Tables() const { return tables_; }
 
  private:
-  const FileIdentity file_;
+  const DirectoryIdentity directory_;
   const std::vector<std::string> tables_;
   std::unique_ptr<LmdbEnvironment> environment_;
   LmdbBackend backend_;
@@ -99,7 +104,7 @@ class LmdbEngine final : public GroupedEngine {
 // has let go of the file: opening it a second time before would lose its locks.
 struct OpenEngines {
   std::mutex mutex;
-  std::map<FileIdentity, std::weak_ptr<LmdbEngine>> engines;
+  std::map<DirectoryIdentity, std::weak_ptr<LmdbEngine>> engines;
 };
 
 OpenEngines& ListOfOpenEngines() {
@@ -116,22 +121,22 @@ OpenEngines& ListOfOpenEngines() {
 
 LmdbEngine::~LmdbEngine() {
   group_.reset();
-  if (file_.process != getpid()) {
+  if (directory_.process != getpid()) {
     (void)environment_.release();
     return;
   }
   OpenEngines& list = ListOfOpenEngines();
   const std::lock_guard lock(list.mutex);
   environment_.reset();
-  list.engines.erase(file_);
+  list.engines.erase(directory_);
 }
 
-Result<FileIdentity> Identify(const std::filesystem::path& file) {
+Result<DirectoryIdentity> Identify(const std::filesystem::path& directory) {
   struct stat status {};
-  if (stat(file.c_str(), &status) != 0) {
-    return tl::unexpected<Error>(LmdbError(errno, "opening " + file.string()));
+  if (stat(directory.c_str(), &status) != 0) {
+    return tl::unexpected<Error>(LmdbError(errno, "opening " + directory.string()));
   }
-  return FileIdentity{getpid(), status.st_dev, status.st_ino};
+  return DirectoryIdentity{getpid(), status.st_dev, status.st_ino};
 }
 
 Result<void> SyncDirectory(const std::filesystem::path& directory) {
@@ -162,7 +167,7 @@ Result<void> CreateAndFill(const std::filesystem::path& directory, const LmdbOpt
 // Empty while the last user of the environment is closing it.
 Result<std::shared_ptr<LmdbEngine>> ShareOrOpen(const std::filesystem::path& directory,
                                                 const LmdbOptions& options,
-                                                const FileIdentity& identity) {
+                                                const DirectoryIdentity& identity) {
   OpenEngines& list = ListOfOpenEngines();
   const std::lock_guard lock(list.mutex);
   if (const auto found = list.engines.find(identity); found != list.engines.end()) {
@@ -170,7 +175,7 @@ Result<std::shared_ptr<LmdbEngine>> ShareOrOpen(const std::filesystem::path& dir
   }
   // The entry before the engine: if it could not be allocated, the engine's end would lock the list
   // a second time.
-  std::map<FileIdentity, std::weak_ptr<LmdbEngine>> entry{{identity, {}}};
+  std::map<DirectoryIdentity, std::weak_ptr<LmdbEngine>> entry{{identity, {}}};
   ASSIGN_OR_RETURN(auto environment,
                    LmdbEnvironment::Open(directory, options, LmdbEnvironment::Tables::kMustExist));
   auto engine = std::make_shared<LmdbEngine>(std::move(environment), options, identity);
@@ -203,7 +208,7 @@ Result<std::shared_ptr<Engine>> OpenLmdbEngine(const std::filesystem::path& dire
   const std::filesystem::path file = directory / "data.mdb";
   for (;;) {
     RETURN_IF_ERROR(CheckLmdbFile(file));
-    ASSIGN_OR_RETURN(const FileIdentity identity, Identify(file));
+    ASSIGN_OR_RETURN(const DirectoryIdentity identity, Identify(directory));
     ASSIGN_OR_RETURN(const std::shared_ptr<LmdbEngine> engine,
                      ShareOrOpen(directory, options, identity));
     if (!engine) {
@@ -215,6 +220,12 @@ Result<std::shared_ptr<Engine>> OpenLmdbEngine(const std::filesystem::path& dire
     return Fail(ErrorCode::kInvalidParameter,
                 directory.string() + " is open in this process with other tables");
   }
+}
+
+Result<void> ReplaceLmdbFile(Engine& engine, const MakeReplacement& make) {
+  const auto* lmdb = dynamic_cast<const LmdbEngine*>(&engine);
+  if (lmdb == nullptr) return Fail(ErrorCode::kNoSupport, "this engine is not LMDB");
+  return lmdb->Replace(make);
 }
 
 Result<LmdbStatistics> GetLmdbStatistics(const Engine& engine) {

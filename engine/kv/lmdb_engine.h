@@ -19,7 +19,7 @@
 //             asks for the pages of lock.mdb: kNotEnoughDisk when even the first
 //             cannot be had, instead of a SIGBUS at its first use.
 // Processes   Any number may open and write. Readers of dead processes are cleared
-//             at open and every minute. Opening one path twice in a process shares
+//             at open and every minute. Opening one directory twice in a process shares
 //             the environment (LMDB caveat: opening it twice would silently drop
 //             its file locks). A forked child must not use it: every call answers
 //             kStoreFailed there, and destroying it touches nothing.
@@ -29,6 +29,7 @@
 //             (engine/kv/lmdb_page_walk.h) when nobody vouches for them:
 //               another process has it open      it has looked; no walk
 //               `clean` tells of this very file  whoever closed it last had looked; no walk
+//               replaced while it was open       its maker had it open, too; no walk
 //               otherwise                        walk, before anything but a meta page is read
 //             `clean` is a file beside data.mdb, written by every process that closes it without
 //             having met an error: transaction, inode, length and time of change of data.mdb. Any
@@ -82,6 +83,18 @@ Result<void> CreateLmdbEnvironment(const std::filesystem::path& directory,
 //   kDiskError     anything else the system said
 Result<std::shared_ptr<Engine>> OpenLmdbEngine(const std::filesystem::path& directory,
                                                const LmdbOptions& options);
+
+// Puts another file into the place of data.mdb while any number of processes use it; they go over
+// to it with their next transaction (at the latest after a minute, when they do nothing). `make` is
+// run while no process can write. It leaves the new file, flushed, as `compacting/data.mdb` in the
+// directory, equal to `rows` and with `sequence` as the number of its last transaction
+// (engine/kv/lmdb_sequence.h). Snapshots that are open keep the old file; their process begins no
+// other transaction until they have ended. The new name is durable before anyone writes again; a
+// crash leaves the old file or the new one. Must not be called inside a closure.
+//   kNoSupport    it is another kind of engine
+//   kStoreFailed  the new file may vanish with the next power cut, and what is written with it
+using MakeReplacement = std::function<Result<void>(ReadTransaction& rows, std::uint64_t sequence)>;
+Result<void> ReplaceLmdbFile(Engine& engine, const MakeReplacement& make);
 
 // For operators: figures of the environment behind `engine`.
 //   kNoSupport  it is another kind of engine

@@ -27,6 +27,8 @@ constexpr unsigned kUnsafeFlags = MDB_NOSYNC | MDB_NOMETASYNC | MDB_MAPASYNC | M
 // The kernel's readahead brings up to 8 MiB for each page of a tree. Long values ask for their own
 // (lmdb_transaction.cc).
 constexpr unsigned kFlags = MDB_NOTLS | MDB_NORDAHEAD;
+constexpr const char* kCompactingName = "compacting";
+constexpr const char* kReplacementName = "compacting/data.mdb";
 constexpr mode_t kFileMode = 0660;  // The umask decides whether the group may write, too.
 
 // Processes open a database one at a time. If the first opener fails or dies between
@@ -103,52 +105,89 @@ bool IsOpenElsewhere(const std::filesystem::path& directory) {
 
 Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::Open(
     const std::filesystem::path& directory, const LmdbOptions& options, Tables tables) {
+  std::unique_ptr<LmdbEnvironment> opened(new LmdbEnvironment());
+  opened->directory_ = directory;
+  opened->table_names_ = options.tables;
+  opened->map_bytes_ = options.map_bytes;
+  opened->directory_file_ = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (opened->directory_file_ < 0) {
+    return tl::unexpected<Error>(LmdbError(errno, "opening " + directory.string()));
+  }
+  Result<void> done = opened->OpenAll(tables, &options);
+  // What was looked at was no longer what was open.
+  while (!done && opened->file_inode_ != 0 && opened->IsReplaced()) {
+    done = opened->OpenAll(tables, &options);
+  }
+  RETURN_IF_ERROR(done);
+  opened->is_sound_ = true;
+  return opened;
+}
+
+// Not the name: another database may have got it.
+std::filesystem::path LmdbEnvironment::DirectoryItself() const {
+  return "/proc/self/fd/" + std::to_string(directory_file_);
+}
+
+Result<void> LmdbEnvironment::OpenAll(Tables tables, const LmdbOptions* to_walk) {
+  const std::filesystem::path directory = DirectoryItself();
+  file_inode_ = 0;
   std::optional<OpeningTurn> turn;
   if (tables == Tables::kMustExist) {
     turn.emplace(directory);
-    RETURN_IF_ERROR(LmdbResult(turn->Code(), "locking " + (directory / "data.mdb").string()));
+    RETURN_IF_ERROR(LmdbResult(turn->Code(), "locking " + (directory_ / "data.mdb").string()));
+    // Somebody was killed who had perhaps replaced the file, and not seen to it that it stays so:
+    // what is committed now must not be in a file that a power cut takes away again.
+    struct stat status {};
+    if (fstatat(directory_file_, kCompactingName, &status, 0) == 0 && fsync(directory_file_) != 0) {
+      return LmdbResult(errno, "writing " + directory_.string());
+    }
   }
-  std::unique_ptr<LmdbEnvironment> opened(new LmdbEnvironment());
-  opened->directory_ = directory;
-  opened->tables_.reserve(options.tables.size());
-  const bool vouched_for =
-      tables == Tables::kCreate || IsOpenElsewhere(directory) || IsMarkedClean(directory);
-  std::uint64_t map_bytes = options.map_bytes;
-  int code = opened->OpenEnvironment(directory, map_bytes);
+  const bool vouched_for = to_walk == nullptr || tables == Tables::kCreate ||
+                           IsOpenElsewhere(directory) || IsMarkedClean(directory);
+  std::uint64_t map_bytes = map_bytes_;
+  int code = OpenEnvironment(map_bytes);
   while ((code == ENOMEM || code == EINVAL) && map_bytes / 2 >= kMapBytesMin) {
     map_bytes /= 2;
-    code = opened->OpenEnvironment(directory, map_bytes);
+    code = OpenEnvironment(map_bytes);
   }
-  RETURN_IF_ERROR(LmdbResult(code, "opening " + directory.string()));
-  if (options.walked || !vouched_for) RETURN_IF_ERROR(opened->CheckPages(options));
+  RETURN_IF_ERROR(LmdbResult(code, "opening " + directory_.string()));
   unsigned flags = 0;
-  BOBBIN_CHECK(mdb_env_get_flags(opened->environment_, &flags) == MDB_SUCCESS);
+  BOBBIN_CHECK(mdb_env_get_flags(environment_, &flags) == MDB_SUCCESS);
   BOBBIN_CHECK((flags & kUnsafeFlags) == 0);
-  RETURN_IF_ERROR(opened->CheckLockFile());
-  opened->ClearDeadReaders();
-  RETURN_IF_ERROR(opened->OpenTables(options.tables, tables));
-  opened->is_sound_ = true;
-  return opened;
+  mdb_filehandle_t file = -1;
+  struct stat status {};
+  BOBBIN_CHECK(mdb_env_get_fd(environment_, &file) == MDB_SUCCESS);
+  if (fstat(file, &status) != 0) return LmdbResult(errno, "opening " + directory_.string());
+  file_inode_ = status.st_ino;
+  if (!vouched_for || (to_walk != nullptr && to_walk->walked)) {
+    RETURN_IF_ERROR(CheckPages(*to_walk));
+  }
+  RETURN_IF_ERROR(CheckLockFile());
+  ClearDeadReaders();
+  return OpenTables(tables);
 }
 
 LmdbEnvironment::~LmdbEnvironment() {
   BOBBIN_CHECK(write_ == nullptr);
   for (MDB_txn* reader : idle_readers_) mdb_txn_abort(reader);
-  if (environment_ == nullptr) return;
-  mdb_env_close(environment_);
-  if (is_sound_) MarkClean(directory_);
+  if (environment_ != nullptr) {
+    const bool marks = is_sound_ && !IsReplaced();
+    mdb_env_close(environment_);
+    if (marks) MarkClean(DirectoryItself());
+  }
+  if (directory_file_ >= 0) close(directory_file_);
 }
 
-int LmdbEnvironment::OpenEnvironment(const std::filesystem::path& directory,
-                                     std::uint64_t map_bytes) {
+int LmdbEnvironment::OpenEnvironment(std::uint64_t map_bytes) {
   // LMDB wants an environment that failed to open to be closed, not opened again.
   if (environment_ != nullptr) mdb_env_close(std::exchange(environment_, nullptr));
+  const std::filesystem::path directory = DirectoryItself();
   int code = mdb_env_create(&environment_);
   if (code != MDB_SUCCESS) return code;
   code = mdb_env_set_mapsize(environment_, map_bytes);
   if (code == MDB_SUCCESS) code = mdb_env_set_maxreaders(environment_, kReadersMax);
   if (code == MDB_SUCCESS) {
-    code = mdb_env_set_maxdbs(environment_, static_cast<MDB_dbi>(tables_.capacity()));
+    code = mdb_env_set_maxdbs(environment_, static_cast<MDB_dbi>(table_names_.size()));
   }
   if (code == MDB_SUCCESS) code = ReserveLockFile(directory);
   if (code == MDB_SUCCESS) code = mdb_env_open(environment_, directory.c_str(), kFlags, kFileMode);
@@ -179,18 +218,23 @@ Result<PageWalkReport> LmdbEnvironment::WalkSnapshot(const PageWalkOptions& opti
     for (const lmdb::Meta& meta : metas.metas) {
       if (meta.transaction == mdb_txn_id(reader)) return WalkLmdbPages(file, meta, options);
     }
-    // Others have committed twice since the snapshot was taken; its meta page is gone.
+    // Others have committed twice since the snapshot was taken, and its meta page is gone; or the
+    // file just opened by its name is another.
+    if (IsReplaced()) return Fail(ErrorCode::kBusy, directory_.string() + " is being compacted");
   }
 }
 
 // The lock file says which transaction is the last; see OpeningTurn for how that may be
 // wrong. Turns are taken by us alone, other programs that use LMDB do not know them.
 Result<void> LmdbEnvironment::CheckLockFile() {
-  RETURN_IF_ERROR(BeginWrite());  // Without it, another process may be between the two writes.
+  // Without writing, another process may be between the two writes.
+  MDB_txn* transaction = nullptr;
+  RETURN_IF_ERROR(LmdbResult(mdb_txn_begin(environment_, nullptr, 0, &transaction),
+                             "asking for the last transaction"));
   MDB_envinfo info{};
   const int code = mdb_env_info(environment_, &info);
-  const bool agrees = mdb_txn_id(write_) == info.me_last_txnid + 1;
-  AbortWrite();
+  const bool agrees = mdb_txn_id(transaction) == info.me_last_txnid + 1;
+  mdb_txn_abort(transaction);
   RETURN_IF_ERROR(LmdbResult(code, "asking for the last transaction"));
   if (agrees) return {};
   return Fail(ErrorCode::kBusy, (directory_ / "lock.mdb").string() +
@@ -198,13 +242,14 @@ Result<void> LmdbEnvironment::CheckLockFile() {
                                     "that uses this database, then open it again");
 }
 
-Result<void> LmdbEnvironment::OpenTables(const std::vector<std::string>& names, Tables tables) {
+Result<void> LmdbEnvironment::OpenTables(Tables tables) {
   const bool create = tables == Tables::kCreate;
   MDB_txn* transaction = nullptr;
   RETURN_IF_ERROR(LmdbResult(
       mdb_txn_begin(environment_, nullptr, create ? 0U : unsigned{MDB_RDONLY}, &transaction),
       "opening the tables"));
-  for (const std::string& name : names) {
+  tables_.clear();
+  for (const std::string& name : table_names_) {
     MDB_dbi handle = 0;
     const int code =
         mdb_dbi_open(transaction, name.c_str(), create ? unsigned{MDB_CREATE} : 0U, &handle);
@@ -222,6 +267,75 @@ Result<void> LmdbEnvironment::OpenTables(const std::vector<std::string>& names, 
                     "the first release");
   }
   return LmdbResult(mdb_txn_commit(transaction), "opening the tables");
+}
+
+bool LmdbEnvironment::IsReplaced() const {
+  struct stat status {};
+  // Deleted: what is open goes on.
+  return fstatat(directory_file_, "data.mdb", &status, 0) == 0 && status.st_ino != file_inode_;
+}
+
+// Taking the lock waits for the transactions that are open. Both files must never be open in one
+// process: closing the one would drop its locks on lock.mdb for the other, too.
+Result<void> LmdbEnvironment::AdoptReplacement() {
+  const std::unique_lock map_lock(map_mutex_);
+  RETURN_IF_ERROR(CheckMap());
+  if (!IsReplaced()) return {};  // Done by another.
+  {
+    const std::lock_guard lock(readers_mutex_);
+    for (MDB_txn* reader : std::exchange(idle_readers_, {})) mdb_txn_abort(reader);
+  }
+  mdb_env_close(std::exchange(environment_, nullptr));
+  has_flushed_ = false;
+  Result<void> opened = LmdbResult(fsync(directory_file_) == 0 ? 0 : errno, "adopting a new file");
+  // No walk: it was made while this process had the database open, as any commit of others is.
+  if (opened) opened = OpenAll(Tables::kMustExist, nullptr);
+  if (!opened) {
+    lost_ = Error{ErrorCode::kStoreFailed, opened.error().detail};
+    is_sound_ = false;
+  }
+  return opened;
+}
+
+Result<void> LmdbEnvironment::Replace(const MakeReplacement& make) {
+  std::shared_lock map_lock(map_mutex_);
+  MDB_txn* transaction = nullptr;
+  for (;;) {
+    RETURN_IF_ERROR(CheckMap());
+    RETURN_IF_ERROR(
+        LmdbResult(mdb_txn_begin(environment_, nullptr, 0, &transaction), "keeping writers out"));
+    if (!IsReplaced()) break;
+    mdb_txn_abort(transaction);
+    map_lock.unlock();
+    RETURN_IF_ERROR(AdoptReplacement());
+    map_lock.lock();
+  }
+  LmdbReadTransaction rows(transaction, tables_);
+  Result<void> replaced = make(rows, mdb_txn_id(transaction) - 1);
+  if (replaced && renameat(directory_file_, kReplacementName, directory_file_, "data.mdb") != 0) {
+    replaced = LmdbResult(errno, "replacing " + (directory_ / "data.mdb").string());
+  }
+  // Before anyone can commit to the new file.
+  if (replaced && fsync(directory_file_) != 0) {
+    replaced = Fail(ErrorCode::kStoreFailed,
+                    "the new data.mdb may vanish: the directory cannot "
+                    "be flushed");
+  }
+  mdb_txn_abort(transaction);
+  map_lock.unlock();
+  RETURN_IF_ERROR(replaced);
+  return AdoptReplacement();
+}
+
+void LmdbEnvironment::Upkeep() {
+  bool replaced = false;
+  {
+    const std::shared_lock map_lock(map_mutex_);
+    if (!CheckMap()) return;
+    ClearDeadReaders();
+    replaced = IsReplaced();
+  }
+  if (replaced) (void)AdoptReplacement();  // Failing, the next transaction says so.
 }
 
 int LmdbEnvironment::BeginRead(MDB_txn** transaction) {
@@ -253,11 +367,13 @@ void LmdbEnvironment::EndRead(MDB_txn* transaction) {
 
 Result<void> LmdbEnvironment::View(const std::function<Result<void>(ReadTransaction&)>& read) {
   for (;;) {
+    bool replaced = false;
     {
       const std::shared_lock map_lock(map_mutex_);
       RETURN_IF_ERROR(CheckMap());
+      replaced = IsReplaced();
       MDB_txn* transaction = nullptr;
-      const int code = BeginRead(&transaction);
+      const int code = replaced ? MDB_MAP_RESIZED : BeginRead(&transaction);
       if (code == MDB_SUCCESS) {
         LmdbReadTransaction view(transaction, tables_);
         Result<void> result = read(view);
@@ -266,7 +382,7 @@ Result<void> LmdbEnvironment::View(const std::function<Result<void>(ReadTransact
       }
       if (code != MDB_MAP_RESIZED) return LmdbResult(code, "starting to read");
     }
-    RETURN_IF_ERROR(GrowMap());
+    RETURN_IF_ERROR(replaced ? AdoptReplacement() : GrowMap());
   }
 }
 
@@ -276,13 +392,16 @@ Result<LmdbWriteTransaction*> LmdbEnvironment::BeginWrite() {
   for (;;) {
     RETURN_IF_ERROR(CheckMap());
     const int code = mdb_txn_begin(environment_, nullptr, 0, &write_);
-    if (code == MDB_SUCCESS) break;
+    // Asked with the lock in hand: until it is given back, nobody can replace the file.
+    const bool replaced = code == MDB_SUCCESS && IsReplaced();
+    if (code == MDB_SUCCESS && !replaced) break;
+    if (replaced) mdb_txn_abort(write_);
     write_ = nullptr;
-    if (code != MDB_MAP_RESIZED) {
+    if (code != MDB_SUCCESS && code != MDB_MAP_RESIZED) {
       return tl::unexpected<Error>(LmdbError(code, "starting to write"));
     }
     map_lock.unlock();
-    RETURN_IF_ERROR(GrowMap());
+    RETURN_IF_ERROR(replaced ? AdoptReplacement() : GrowMap());
     map_lock.lock();
   }
   map_lock.release();  // Until CommitWrite or AbortWrite.
@@ -338,24 +457,32 @@ Result<void> LmdbEnvironment::GrowMap() {
   std::uint64_t map_bytes = info.me_mapsize;
   while (map_bytes < (info.me_last_pgno + 1) * stat.ms_psize * 2) map_bytes *= 2;
   const int code = mdb_env_set_mapsize(environment_, map_bytes);
-  map_lost_ = code != MDB_SUCCESS;
+  if (code != MDB_SUCCESS) {
+    lost_ =
+        Error{ErrorCode::kStoreFailed,
+              "the database outgrew the address space of this process; open it again with more"};
+  }
   return LmdbResult(code, "adopting a larger map");
 }
 
 Result<void> LmdbEnvironment::CheckMap() const {
-  if (!map_lost_) return {};
-  return Fail(ErrorCode::kStoreFailed,
-              "the database outgrew the address space of this process; open it again with more");
+  if (lost_) return tl::unexpected<Error>(*lost_);
+  return {};
 }
 
 void LmdbEnvironment::ClearDeadReaders() {
-  const std::shared_lock map_lock(map_mutex_);
   int cleared = 0;
   // Failing costs space until the next try, never correctness.
   (void)mdb_reader_check(environment_, &cleared);
 }
 
-Result<std::uint64_t> LmdbEnvironment::DiskFreeBytes() const {
+Result<std::uint64_t> LmdbEnvironment::DiskFreeBytes() {
+  const std::shared_lock map_lock(map_mutex_);
+  RETURN_IF_ERROR(CheckMap());
+  return DiskFreeBytesLocked();
+}
+
+Result<std::uint64_t> LmdbEnvironment::DiskFreeBytesLocked() const {
   mdb_filehandle_t file = -1;
   RETURN_IF_ERROR(LmdbResult(mdb_env_get_fd(environment_, &file), "asking for free disk space"));
   struct statvfs space {};
@@ -381,7 +508,7 @@ Result<LmdbStatistics> LmdbEnvironment::Statistics() {
   RETURN_IF_ERROR(LmdbResult(mdb_env_stat(environment_, &stat), "asking for figures"));
   statistics.file_bytes = static_cast<std::uint64_t>(status.st_size);
   statistics.used_bytes = (info.me_last_pgno + 1) * stat.ms_psize;
-  ASSIGN_OR_RETURN(statistics.disk_free_bytes, DiskFreeBytes());
+  ASSIGN_OR_RETURN(statistics.disk_free_bytes, DiskFreeBytesLocked());
   // One line is the heading, or says that there are none; me_numreaders never falls.
   std::uint32_t lines = 0;
   const auto count = [](const char*, void* counter) {

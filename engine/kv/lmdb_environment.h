@@ -1,4 +1,9 @@
 // One open MDB_env with its tables and its pool of readers; no grouping, no sharing.
+//
+// data.mdb may be replaced by an equal file while it is open (Replace, by any process). Whoever
+// holds LMDB's write lock may replace it; everyone else notices before the next transaction, once
+// the writer's lock or the snapshot is had, and opens the new file. lock.mdb stays, and so does the
+// number of the last transaction.
 #pragma once
 
 #include <lmdb.h>
@@ -8,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <vector>
@@ -37,37 +43,53 @@ class LmdbEnvironment {
   Result<void> CommitWrite();
   void AbortWrite();
 
-  void ClearDeadReaders();
-  Result<std::uint64_t> DiskFreeBytes() const;
+  // Between transactions. Lets go of a file that was replaced, and of dead readers.
+  void Upkeep();
+  Result<std::uint64_t> DiskFreeBytes();
   Result<LmdbStatistics> Statistics();
+
+  // See ReplaceLmdbFile (engine/kv/lmdb_engine.h). Not on the thread that has begun to write.
+  Result<void> Replace(const MakeReplacement& make);
 
  private:
   LmdbEnvironment() = default;
 
-  int OpenEnvironment(const std::filesystem::path& directory, std::uint64_t map_bytes);
+  std::filesystem::path DirectoryItself() const;
+  int OpenEnvironment(std::uint64_t map_bytes);
+  // Null: whoever has it open already vouches for it.
+  Result<void> OpenAll(Tables tables, const LmdbOptions* to_walk);
   Result<void> CheckPages(const LmdbOptions& options);
   Result<PageWalkReport> WalkSnapshot(const PageWalkOptions& options);
   Result<void> CheckLockFile();
-  Result<void> OpenTables(const std::vector<std::string>& names, Tables tables);
+  Result<void> OpenTables(Tables tables);
+  bool IsReplaced() const;
+  Result<void> AdoptReplacement();
+  Result<std::uint64_t> DiskFreeBytesLocked() const;
+  void ClearDeadReaders();
   int BeginRead(MDB_txn** transaction);
   void EndRead(MDB_txn* transaction);
   Result<void> GrowMap();
   Result<void> CheckMap() const;
   int FlushWhatWasFound();
 
-  std::filesystem::path directory_;
+  std::filesystem::path directory_;  // For messages.
+  // Whatever becomes of its name, this is the directory.
+  int directory_file_ = -1;
+  std::vector<std::string> table_names_;
+  std::uint64_t map_bytes_ = 0;
   MDB_env* environment_ = nullptr;
+  std::uint64_t file_inode_ = 0;  // Of the data.mdb that is open.
   std::vector<LmdbTable> tables_;
   bool is_sound_ = false;  // Its pages have been looked at, and no commit of ours has failed.
 
-  // Shared: a transaction is open. Exclusive: the map may move.
+  // Shared: a transaction is open. Exclusive: the map may move, the environment be opened anew.
   std::shared_mutex map_mutex_;
-  bool map_lost_ = false;  // LMDB gave up the old map and did not get another.
+  std::optional<Error> lost_;  // Why there is no map any more.
 
   std::mutex readers_mutex_;
   std::vector<MDB_txn*> idle_readers_;
 
-  bool has_flushed_ = false;
+  bool has_flushed_ = false;  // The file that is open.
   MDB_txn* write_ = nullptr;
   std::unique_ptr<LmdbWriteTransaction> write_transaction_;
 };

@@ -58,6 +58,7 @@ void AddStatCommand(CLI::App& app, CommandLine& line);
 void AddCheckCommand(CLI::App& app, CommandLine& line);
 void AddRepairMetaCommand(CLI::App& app, CommandLine& line);
 void AddSalvageCommand(CLI::App& app, CommandLine& line);
+void AddCompactCommand(CLI::App& app, CommandLine& line);
 void AddDumpCommands(CLI::App& app, CommandLine& line);    // dump, load
 void AddBackupCommands(CLI::App& app, CommandLine& line);  // backup, restore
 

@@ -50,6 +50,7 @@ int Run(int argc, char** argv) {
   AddCheckCommand(app, line);
   AddRepairMetaCommand(app, line);
   AddSalvageCommand(app, line);
+  AddCompactCommand(app, line);
   AddDumpCommands(app, line);
   AddBackupCommands(app, line);
   if (const int code = Parse(app, argc, argv); code >= 0) return code;

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "engine/kv/lmdb_sequence.h"
 #include "tests/engine/kv/forked_child.h"
 #include "tests/engine/kv/kv_test_support.h"
 #include "tests/support/temporary_directory.h"
@@ -64,6 +65,15 @@ class LmdbOpenWalkTest : public ::testing::Test {
     });
     ASSERT_TRUE(child.GetLine().Hear());
     child.Kill();
+  }
+
+  Result<void> Replace(Engine& engine) const {
+    return ReplaceLmdbFile(engine, [&](ReadTransaction&, std::uint64_t sequence) -> Result<void> {
+      const fs::path aside = Path() / "compacting";
+      fs::create_directory(aside);
+      RETURN_IF_ERROR(CreateLmdbEnvironment(aside, test::TwoTables(), PutRow("a", "value of a")));
+      return SetLmdbSequence(aside, sequence);
+    });
   }
 
   TemporaryDirectory directory_;
@@ -125,6 +135,36 @@ TEST_F(LmdbOpenWalkTest, BesideAProcessThatHasItOpenThereIsNone) {
   ASSERT_TRUE(child.GetLine().Hear());
   child.Kill();
   EXPECT_EQ(RowsWalkedAtOpen(), 5);
+}
+
+TEST_F(LmdbOpenWalkTest, WhoGoesOverToAnotherFileVouchesForIt) {
+  {
+    const auto engine = OpenLmdbEngine(Path(), Options());
+    ASSERT_TRUE(engine);
+    ASSERT_TRUE(Replace(**engine));
+    ASSERT_TRUE((*engine)->Update(PutRow("b", "value of b")).IsCommitted());
+    EXPECT_EQ(rows_walked_, 0);
+  }
+  EXPECT_EQ(RowsWalkedAtOpen(), 0);
+}
+
+TEST_F(LmdbOpenWalkTest, WhoHasTheFileThatWasReplacedVouchesForNothing) {
+  ForkedChild child([&](const ForkedChild::Line& line) {
+    const auto engine = OpenLmdbEngine(Path(), test::TwoTables());
+    if (!engine) return 1;
+    line.Say(1);
+    return line.Hear() ? 0 : 1;
+  });
+  ASSERT_TRUE(child.GetLine().Hear());
+  {
+    const auto engine = OpenLmdbEngine(Path(), test::TwoTables());
+    ASSERT_TRUE(engine);
+    ASSERT_TRUE(Replace(**engine));
+  }
+  fs::remove(Path() / "clean");
+  child.GetLine().Say(1);
+  ASSERT_EQ(child.Wait(), 0);
+  EXPECT_GT(RowsWalkedAtOpen(), 0);
 }
 
 TEST_F(LmdbOpenWalkTest, ACommitThatFailedLeavesNoMark) {
