@@ -133,10 +133,11 @@ class Dumper {
   Result<void> Run(RowReader& rows, const Identity& identity) {
     RETURN_IF_ERROR(write_(fmt::format("{} {} {} {}\n", kFirstWord, kDumpVersion,
                                        Hex(identity.database.bytes), Hex(identity.record_key))));
-    for (std::uint8_t index = 0; index < table::kNames.size(); ++index) {
-      RETURN_IF_ERROR(rows.Scan(kv::TableId{index}, {}, {},
+    for (std::size_t index = 0; index < table::kNames.size(); ++index) {
+      const kv::TableId table{static_cast<std::uint8_t>(index)};
+      RETURN_IF_ERROR(rows.Scan(table, {}, {},
                                 [&](std::string_view key, std::string_view value) -> Result<bool> {
-                                  RETURN_IF_ERROR(WriteRecord(kv::TableId{index}, key, value));
+                                  RETURN_IF_ERROR(WriteRecord(table, key, value));
                                   return true;
                                 }));
     }

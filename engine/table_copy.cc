@@ -176,8 +176,8 @@ Result<void> TableCopy::MakeEqual(kv::ReadTransaction& source, kv::WriteTransact
   report_.records = 0;
   report_.sequence = source.Sequence();
   const std::uint64_t bytes_before = report_.bytes_written;
-  for (std::uint8_t index = 0; index < table::kNames.size(); ++index) {
-    const kv::TableId table{index};
+  for (std::size_t index = 0; index < table::kNames.size(); ++index) {
+    const kv::TableId table{static_cast<std::uint8_t>(index)};
     Comparison comparison(*this, target, table);
     RETURN_IF_ERROR(ScanAll(source, table, {}, [&](kv::Bytes key, kv::Bytes value) -> Result<bool> {
       if (SteadyClock::now() > begin + age_max) {
