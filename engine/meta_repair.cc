@@ -9,7 +9,9 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/database_directory.h"
 #include "engine/identity_file.h"
+#include "engine/kv/lmdb_error.h"
 #include "engine/kv/lmdb_page_walk.h"
 
 namespace bobbin {
@@ -17,13 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using kv::lmdb::Meta;
-
-tl::unexpected<Error> SystemError(const std::string& what) {
-  const ErrorCode code = errno == ENOSPC || errno == EDQUOT  ? ErrorCode::kNotEnoughDisk
-                         : errno == EACCES || errno == EROFS ? ErrorCode::kNoAccess
-                                                             : ErrorCode::kDiskError;
-  return Fail(code, what + ": " + std::strerror(errno));
-}
 
 struct Choice {
   std::size_t good = 0;
@@ -71,11 +66,12 @@ class OutputFile {
   OutputFile& operator=(const OutputFile&) = delete;
 
   Result<void> Write(std::uint64_t offset, std::string_view bytes) const {
-    if (file_ < 0) return SystemError("creating " + path_.string());
+    if (file_ < 0) return tl::unexpected<Error>(kv::LmdbError(errno, "creating " + path_.string()));
     while (!bytes.empty()) {
       const ssize_t count = pwrite(file_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
       if (count < 0 && errno == EINTR) continue;
-      if (count < 0) return SystemError("writing " + path_.string());
+      if (count < 0)
+        return tl::unexpected<Error>(kv::LmdbError(errno, "writing " + path_.string()));
       offset += static_cast<std::uint64_t>(count);
       bytes.remove_prefix(static_cast<std::size_t>(count));
     }
@@ -107,39 +103,23 @@ Result<void> CopyInto(const kv::LmdbPageFile& file, const kv::LmdbMetaPages& pag
 }  // namespace
 
 Result<MetaRepair> RepairMetaPages(const fs::path& source, const fs::path& target) {
-  std::error_code error;
-  const fs::path place = fs::absolute(target, error).lexically_normal();
-  if (fs::exists(fs::symlink_status(place, error))) {
-    return Fail(ErrorCode::kCollision, place.string() + " exists: choose another path");
-  }
-  ASSIGN_OR_RETURN(const Identity identity, ReadIdentityFile(source));
-  ASSIGN_OR_RETURN(const kv::LmdbPageFile file, kv::LmdbPageFile::Open(source / "data.mdb"));
-  ASSIGN_OR_RETURN(const kv::LmdbMetaPages pages, kv::ReadLmdbMetaPages(file));
-  ASSIGN_OR_RETURN(const Choice choice, Choose(file, pages));
-  const Meta& bad = pages.metas[1 - choice.good];
-  const Meta& good = pages.metas[choice.good];
   MetaRepair repair;
-  repair.page = static_cast<int>(1 - choice.good);
-  repair.wrong = choice.wrong;
-  repair.transaction = good.transaction;
-  repair.lacks_last_transaction =
-      bad.magic == kv::lmdb::kMagic && bad.transaction == good.transaction + 1;
-
-  const fs::path aside = place.parent_path() / ("." + place.filename().string() + ".repairing-" +
-                                                std::to_string(getpid()));
-  RETURN_IF_ERROR(MakeDirectory(aside));
-  const auto fill = [&]() -> Result<void> {
+  RETURN_IF_ERROR(CreateDatabaseDirectory(target, [&](const fs::path& aside) -> Result<void> {
+    ASSIGN_OR_RETURN(const Identity identity, ReadIdentityFile(source));
+    ASSIGN_OR_RETURN(const kv::LmdbPageFile file, kv::LmdbPageFile::Open(source / "data.mdb"));
+    ASSIGN_OR_RETURN(const kv::LmdbMetaPages pages, kv::ReadLmdbMetaPages(file));
+    ASSIGN_OR_RETURN(const Choice choice, Choose(file, pages));
+    const Meta& bad = pages.metas[1 - choice.good];
+    const Meta& good = pages.metas[choice.good];
+    repair.page = static_cast<int>(1 - choice.good);
+    repair.wrong = choice.wrong;
+    repair.transaction = good.transaction;
+    repair.lacks_last_transaction =
+        bad.magic == kv::lmdb::kMagic && bad.transaction == good.transaction + 1;
     RETURN_IF_ERROR(WriteIdentityFile(aside, identity));
     RETURN_IF_ERROR(CopyInto(file, pages, choice.good, OutputFile(aside / "data.mdb")));
-    RETURN_IF_ERROR(SyncPath(aside / "data.mdb"));
-    RETURN_IF_ERROR(SyncPath(aside));
-    return RenameDirectory(aside, place);
-  };
-  if (const Result<void> filled = fill(); !filled) {
-    fs::remove_all(aside, error);
-    return tl::unexpected<Error>(filled.error());
-  }
-  RETURN_IF_ERROR(SyncPath(place.parent_path()));
+    return SyncPath(aside / "data.mdb");
+  }));
   return repair;
 }
 

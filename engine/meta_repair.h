@@ -26,7 +26,7 @@ struct MetaRepair {
 };
 
 //   kInvalidParameter  both meta pages are sound: there is nothing to repair
-//   kCollision         `target` exists
+//   kCollision         `target` exists and is not an empty directory
 //   kNotADatabase      nothing there, or no meta page leads to whole pages: salvage it
 //   kCorruptStore      pages besides the meta page are damaged: salvage it
 //   kNoAccess, kNotEnoughDisk, kDiskError

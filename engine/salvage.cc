@@ -1,7 +1,5 @@
 #include "engine/salvage.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -12,6 +10,7 @@
 
 #include "engine/content_rows.h"
 #include "engine/database.h"
+#include "engine/database_directory.h"
 #include "engine/identity_file.h"
 #include "engine/kv/lmdb_engine.h"
 #include "engine/salvage_export.h"
@@ -98,8 +97,7 @@ class Rebuild {
   Result<void> Create() {
     RETURN_IF_ERROR(WriteIdentityFile(directory_, identity_));
     RETURN_IF_ERROR(MakeDirectory(directory_ / kExportDirectory));
-    kv::LmdbOptions options;
-    options.tables = Database::TableNames();
+    kv::LmdbOptions options = DatabaseTables();
     options.free_bytes_min = 0;
     RETURN_IF_ERROR(kv::CreateLmdbEnvironment(directory_, options, [&](kv::WriteTransaction& raw) {
       RowWriter rows(codec_, raw);
@@ -469,31 +467,15 @@ class Rebuild {
 
 Result<SalvageReport> Salvage(const fs::path& source, const fs::path& target,
                               const SalvageOptions& options) {
-  std::error_code error;
-  const fs::path place = fs::absolute(target, error).lexically_normal();
-  if (fs::exists(fs::symlink_status(place, error))) {
-    return Fail(ErrorCode::kCollision, place.string() + " exists: choose another path");
-  }
-  ASSIGN_OR_RETURN(const Identity identity, ReadIdentityFile(source));
-  ASSIGN_OR_RETURN(const kv::LmdbPageFile file, kv::LmdbPageFile::Open(source / "data.mdb"));
-  const RecordCodec codec(identity.record_key);
-  ASSIGN_OR_RETURN(SalvageScan scan, ScanForRecords(file, codec, options.progress));
-  const fs::path aside = place.parent_path() / ("." + place.filename().string() + ".salvaging-" +
-                                                std::to_string(getpid()));
-  RETURN_IF_ERROR(MakeDirectory(aside));
-  Result<SalvageReport> report = Rebuild(aside, identity, std::move(scan), options).Run(file);
-  if (report) {
-    if (Result<void> placed = SyncPath(aside / kExportDirectory); !placed) {
-      report = tl::unexpected<Error>(placed.error());
-    } else if (placed = RenameDirectory(aside, place); !placed) {
-      report = tl::unexpected<Error>(placed.error());
-    }
-  }
-  if (!report) {
-    fs::remove_all(aside, error);
-    return report;
-  }
-  RETURN_IF_ERROR(SyncPath(place.parent_path()));
+  SalvageReport report;
+  RETURN_IF_ERROR(CreateDatabaseDirectory(target, [&](const fs::path& aside) -> Result<void> {
+    ASSIGN_OR_RETURN(const Identity identity, ReadIdentityFile(source));
+    ASSIGN_OR_RETURN(const kv::LmdbPageFile file, kv::LmdbPageFile::Open(source / "data.mdb"));
+    const RecordCodec codec(identity.record_key);
+    ASSIGN_OR_RETURN(SalvageScan scan, ScanForRecords(file, codec, options.progress));
+    ASSIGN_OR_RETURN(report, Rebuild(aside, identity, std::move(scan), options).Run(file));
+    return SyncPath(aside / kExportDirectory);
+  }));
   return report;
 }
 

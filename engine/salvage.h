@@ -56,7 +56,7 @@ struct SalvageOptions {
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };
 
-//   kCollision     `target` exists
+//   kCollision     `target` exists and is not an empty directory
 //   kNotADatabase  nothing there, or its identity file is lost: without the record key nothing can
 //                  be told from the text of a mail
 //   kVersion, kNoAccess, kNotEnoughDisk, kDiskError

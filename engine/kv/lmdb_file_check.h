@@ -2,7 +2,8 @@
 // an empty one, die of SIGBUS in one that was cut off, and believe a damaged meta page.
 //
 // Checked are both meta pages (magic, version, page size, parity, transactions one apart, roots,
-// counts) and the length of the file; its other pages are engine/kv/lmdb_page_walk.h's.
+// counts) and the length of the file; its other pages are engine/kv/lmdb_page_walk.h's. The older
+// meta page may have roots that cannot be: LMDB leaves them there when writing that page failed.
 #pragma once
 
 #include <filesystem>

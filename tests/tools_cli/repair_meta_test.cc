@@ -94,7 +94,9 @@ TEST_F(RepairMetaTest, WhereItCannotHelpItSaysSoAndMakesNothing) {
 
   EXPECT_FALSE(std::filesystem::exists(Copy()));
   std::filesystem::create_directory(Copy());
+  Spill(Copy() / "other", "of somebody");
   EXPECT_EQ(Repair().exit_code, 73);
+  EXPECT_EQ(Slurp(Copy() / "other"), "of somebody");
 }
 
 }  // namespace
