@@ -259,11 +259,14 @@ Result<void> Database::AbortSubmit(MessageId id) {
   return AbortSubmitIn(*state_, id, std::nullopt);
 }
 
+Result<void> Database::DeleteMessage(MessageId id) { return DeleteMessageIn(*state_, id); }
+
 Result<DatabaseStatistics> Database::Statistics() const {
   DatabaseStatistics statistics;
   if (const Result<kv::LmdbStatistics> lmdb = kv::GetLmdbStatistics(state_->Engine())) {
     statistics.file_bytes = lmdb->file_bytes;
     statistics.used_bytes = lmdb->used_bytes;
+    statistics.free_bytes = lmdb->free_bytes;
     statistics.disk_free_bytes = lmdb->disk_free_bytes;
     statistics.commits = lmdb->commits;
     statistics.updates = lmdb->closures;
@@ -284,9 +287,9 @@ Result<DatabaseStatistics> Database::Statistics() const {
   return statistics;
 }
 
-Result<std::uint64_t> Database::DiskFreeBytes() const {
+Result<std::uint64_t> Database::FreeBytes() const {
   ASSIGN_OR_RETURN(const kv::LmdbStatistics lmdb, kv::GetLmdbStatistics(state_->Engine()));
-  return lmdb.disk_free_bytes;
+  return lmdb.disk_free_bytes + std::min(lmdb.disk_free_bytes, lmdb.free_bytes);
 }
 
 Result<std::uint64_t> Database::CollectAbandonedBodies() {

@@ -66,6 +66,7 @@ struct MessageStoreInfo {
 struct DatabaseStatistics {
   std::uint64_t file_bytes = 0;
   std::uint64_t used_bytes = 0;
+  std::uint64_t free_bytes = 0;  // Of used_bytes: what is deleted leaves it, to be used again.
   std::uint64_t disk_free_bytes = 0;
   std::uint64_t commits = 0;  // By this process.
   std::uint64_t updates = 0;  // Answered by those commits.
@@ -113,10 +114,13 @@ class Database {
   Result<bool> MayHaveExisted(MessageId id) const;
   // As MessageStore::AbortSubmit, found by its id alone.
   Result<void> AbortSubmit(MessageId id);
+  // As MessageStore::DeleteMessages. May use the reserve of a full disk.
+  //   kNotFound, kSubmitted (it is in the queue)
+  Result<void> DeleteMessage(MessageId id);
 
   Result<DatabaseStatistics> Statistics() const;  // Walks the queue to count it.
-  // What the file system would still give us; cheap enough for every message.
-  Result<std::uint64_t> DiskFreeBytes() const;
+  // What can be written: free on the file system, and up to as much again inside the file.
+  Result<std::uint64_t> FreeBytes() const;
 
   // Removes content rows that no message owns and whose writer is gone; returns how many bodies.
   Result<std::uint64_t> CollectAbandonedBodies();

@@ -92,5 +92,7 @@ class DatabaseState::Reservation {
 // AbortSubmit, found by id alone or in one store only (engine/message_store.h has the errors).
 Result<void> AbortSubmitIn(DatabaseState& database, MessageId message,
                            std::optional<StoreId> only_store);
+// DeleteMessages, found by id alone (engine/database.h has the errors).
+Result<void> DeleteMessageIn(DatabaseState& database, MessageId message);
 
 }  // namespace bobbin

@@ -66,6 +66,12 @@ Result<std::optional<MessageRecord>> Movable(RowReader& rows, FolderId folder, M
   return record;
 }
 
+Result<void> DeleteMessage(RowWriter& rows, DatabaseState& database, MessageId id,
+                           const MessageRecord& record) {
+  RETURN_IF_ERROR(ReportDeletedUnread(rows, database, record));
+  return EraseMessage(rows, id, record, SubmissionStep::kDelete);
+}
+
 }  // namespace
 
 MessageStore::MessageStore(std::shared_ptr<DatabaseState> database, StoreId id, std::string name,
@@ -188,6 +194,22 @@ Result<void> AbortSubmitIn(DatabaseState& database, MessageId message,
       kv::SpaceUse::kMayUseReserve);
 }
 
+Result<void> DeleteMessageIn(DatabaseState& database, MessageId message) {
+  return database.Update(
+      [&](RowWriter& rows) -> Result<void> {
+        ASSIGN_OR_RETURN(const std::optional<MessageRecord> record, rows.Message(message));
+        if (!record || record->embedded_in.value != 0) {
+          return Fail(ErrorCode::kNotFound, "there is no message " + ToQueueId(message));
+        }
+        if (record->IsSubmitted()) {
+          return Fail(ErrorCode::kSubmitted, "message " + ToQueueId(message) +
+                                                 " is in the outgoing queue: abort it first");
+        }
+        return DeleteMessage(rows, database, message, *record);
+      },
+      kv::SpaceUse::kMayUseReserve);
+}
+
 Result<void> MessageStore::AbortSubmit(const EntryId& id, std::uint32_t flags) {
   if (flags != 0) return Fail(ErrorCode::kUnknownFlags, "AbortSubmit takes no flags");
   if (id.Database() != database_->id) {
@@ -219,8 +241,7 @@ Result<Completion> MessageStore::DeleteFrom(FolderId folder, std::span<const Mes
             partial = true;
             continue;
           }
-          RETURN_IF_ERROR(ReportDeletedUnread(rows, *database_, *record));
-          RETURN_IF_ERROR(EraseMessage(rows, id, *record, SubmissionStep::kDelete));
+          RETURN_IF_ERROR(DeleteMessage(rows, *database_, id, *record));
         }
         return {};
       },

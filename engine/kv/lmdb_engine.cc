@@ -39,11 +39,14 @@ class LmdbBackend final : public CommitBackend {
       : environment_(environment), free_bytes_min_(free_bytes_min) {}
 
   Result<void> CheckSpace() override {
-    ASSIGN_OR_RETURN(const std::uint64_t free_bytes, environment_.DiskFreeBytes());
+    ASSIGN_OR_RETURN(const std::uint64_t disk, environment_.DiskFreeBytes());
+    if (disk >= free_bytes_min_) return {};
+    ASSIGN_OR_RETURN(const std::uint64_t free_bytes, environment_.FreeBytes());
     if (free_bytes >= free_bytes_min_) return {};
     return Fail(ErrorCode::kNotEnoughDisk,
-                "only " + std::to_string(free_bytes) + " bytes are free on the file system, " +
-                    std::to_string(free_bytes_min_) + " are kept in reserve; free some space");
+                "only " + std::to_string(disk) + " bytes are free on the file system, " +
+                    std::to_string(free_bytes_min_) +
+                    " are kept in reserve; free some space, or delete mail");
   }
 
   Result<WriteTransaction*> Begin() override { return environment_.BeginWrite(); }

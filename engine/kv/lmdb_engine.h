@@ -14,7 +14,8 @@
 // Space       The map is sparse and far larger than any disk (map_bytes), so the
 //             disk is what fills up. Below free_bytes_min of free disk, normal
 //             updates are refused with kNotEnoughDisk before they write;
-//             SpaceUse::kMayUseReserve goes on to the last byte.
+//             SpaceUse::kMayUseReserve goes on to the last byte. Free pages of the
+//             file count as free disk, for as much again as the file system has.
 //             MDB_MAP_FULL is kNotEnoughDisk; MDB_MAP_RESIZED is adopted. Opening
 //             asks for the pages of lock.mdb: kNotEnoughDisk when even the first
 //             cannot be had, instead of a SIGBUS at its first use.
@@ -101,6 +102,7 @@ Result<void> ReplaceLmdbFile(Engine& engine, const MakeReplacement& make);
 struct LmdbStatistics {
   std::uint64_t file_bytes = 0;       // Size of data.mdb.
   std::uint64_t used_bytes = 0;       // Pages reachable or freed below the last used page.
+  std::uint64_t free_bytes = 0;       // Of used_bytes: pages to be used again.
   std::uint64_t disk_free_bytes = 0;  // What the file system would still give us.
   std::uint64_t commits = 0;          // By this process since open.
   std::uint64_t closures = 0;         // Answered by those commits.

@@ -492,6 +492,37 @@ Result<std::uint64_t> LmdbEnvironment::DiskFreeBytesLocked() const {
   return std::uint64_t{space.f_bavail} * space.f_frsize;
 }
 
+Result<std::uint64_t> LmdbEnvironment::FreePagesLocked() {
+  constexpr MDB_dbi kFreePages = 0;  // LMDB's table of them: a transaction, how many, which.
+  MDB_txn* transaction = nullptr;
+  RETURN_IF_ERROR(LmdbResult(BeginRead(&transaction), "counting free pages"));
+  std::uint64_t pages = 0;
+  MDB_cursor* cursor = nullptr;
+  int code = mdb_cursor_open(transaction, kFreePages, &cursor);
+  if (code == MDB_SUCCESS) {
+    MDB_val key;
+    MDB_val list;
+    while ((code = mdb_cursor_get(cursor, &key, &list, MDB_NEXT)) == MDB_SUCCESS) {
+      pages +=
+          lmdb::LoadAt<std::uint64_t>({static_cast<const char*>(list.mv_data), list.mv_size}, 0);
+    }
+    mdb_cursor_close(cursor);
+  }
+  EndRead(transaction);
+  if (code != MDB_NOTFOUND) return tl::unexpected<Error>(LmdbError(code, "counting free pages"));
+  return pages;
+}
+
+Result<std::uint64_t> LmdbEnvironment::FreeBytes() {
+  const std::shared_lock map_lock(map_mutex_);
+  RETURN_IF_ERROR(CheckMap());
+  ASSIGN_OR_RETURN(const std::uint64_t disk, DiskFreeBytesLocked());
+  ASSIGN_OR_RETURN(const std::uint64_t pages, FreePagesLocked());
+  MDB_stat stat{};
+  RETURN_IF_ERROR(LmdbResult(mdb_env_stat(environment_, &stat), "counting free pages"));
+  return disk + std::min(disk, pages * stat.ms_psize);
+}
+
 Result<LmdbStatistics> LmdbEnvironment::Statistics() {
   const std::shared_lock map_lock(map_mutex_);
   RETURN_IF_ERROR(CheckMap());
@@ -508,6 +539,8 @@ Result<LmdbStatistics> LmdbEnvironment::Statistics() {
   RETURN_IF_ERROR(LmdbResult(mdb_env_stat(environment_, &stat), "asking for figures"));
   statistics.file_bytes = static_cast<std::uint64_t>(status.st_size);
   statistics.used_bytes = (info.me_last_pgno + 1) * stat.ms_psize;
+  ASSIGN_OR_RETURN(const std::uint64_t free_pages, FreePagesLocked());
+  statistics.free_bytes = free_pages * stat.ms_psize;
   ASSIGN_OR_RETURN(statistics.disk_free_bytes, DiskFreeBytesLocked());
   // One line is the heading, or says that there are none; me_numreaders never falls.
   std::uint32_t lines = 0;

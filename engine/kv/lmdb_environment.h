@@ -46,6 +46,9 @@ class LmdbEnvironment {
   // Between transactions. Lets go of a file that was replaced, and of dead readers.
   void Upkeep();
   Result<std::uint64_t> DiskFreeBytes();
+  // What can be written: free on the file system, and up to as much again in the file's own free
+  // pages. These may lie too scattered for a long value, for which the file grows then.
+  Result<std::uint64_t> FreeBytes();
   Result<LmdbStatistics> Statistics();
 
   // See ReplaceLmdbFile (engine/kv/lmdb_engine.h). Not on the thread that has begun to write.
@@ -65,6 +68,7 @@ class LmdbEnvironment {
   bool IsReplaced() const;
   Result<void> AdoptReplacement();
   Result<std::uint64_t> DiskFreeBytesLocked() const;
+  Result<std::uint64_t> FreePagesLocked();
   void ClearDeadReaders();
   int BeginRead(MDB_txn** transaction);
   void EndRead(MDB_txn* transaction);

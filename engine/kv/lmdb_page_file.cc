@@ -106,9 +106,9 @@ std::string Disagreement(const Meta& even, const Meta& odd) {
 Result<std::string> ReadStart(const LmdbPageFile& file) {
   std::string start(2 * std::size_t{kPageBytesUsual}, '\0');
   ASSIGN_OR_RETURN(std::size_t count, file.Read(0, start));
-  const bool enough = WhatIsWrongWith(start, 0).empty() &&
-                      lmdb::LoadAt<Meta>(start, sizeof(lmdb::PageHeader)).free_pages.page_bytes <=
-                          kPageBytesUsual;
+  const bool enough =
+      WhatIsWrongWith(start, 0).empty() &&
+      lmdb::LoadAt<Meta>(start, sizeof(lmdb::PageHeader)).free_pages.page_bytes <= kPageBytesUsual;
   if (!enough) {
     start.resize(2 * std::size_t{lmdb::kPageBytesMax});
     ASSIGN_OR_RETURN(count, file.Read(0, start));

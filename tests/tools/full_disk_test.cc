@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/database.h"
 #include "tests/support/not_checked.h"
 #include "tests/support/small_disk.h"
 #include "tests/tools/running_daemon.h"
@@ -84,6 +85,38 @@ TEST_F(BobbindOnAFullDisk, RefusesForNowAndTakesMailAgainWhenSpaceReturns) {
 
   disk_.Relieve();
   EXPECT_THAT(SendUntil(client, "250"), StartsWith("250 2.0.0 queued"));
+  EXPECT_TRUE(daemon.QueuedContents() == acknowledged_);
+  client.Close();
+  daemon.Signal(SIGTERM);
+  EXPECT_EQ(daemon.Wait(), 0);
+}
+
+TEST_F(BobbindOnAFullDisk, TakesMailAgainWhenMailIsDeletedThoughItsFileStaysAsLarge) {
+  if (!disk_.IsMounted()) {
+    return SayNotChecked("taking mail into the space of deleted mail",
+                         "this process may not mount a file system to fill");
+  }
+  RunningDaemon daemon({"--disk-free-bytes-min", std::to_string(4 * kMebibyte)},
+                       disk_.Path() / "db");
+  SmtpSocket client(daemon.Port());
+  client.Reply();
+  client.Command("EHLO c");
+  SendUntilRefused(client);
+  EXPECT_THAT(SendUntil(client, "MAIL 452"), StartsWith("MAIL 452 4.3.1"));
+  {
+    Database database = Database::Open(disk_.Path() / "db").value();
+    const auto queued = database.GetOutgoingQueue().Rows(10'000).value();
+    ASSERT_EQ(queued.size(), acknowledged_.size());
+    const std::size_t half = queued.size() / 2;
+    ASSERT_GT(half, 10U);
+    for (std::size_t i = 0; i < half; ++i) {
+      ASSERT_TRUE(database.AbortSubmit(queued[i].message));
+      ASSERT_TRUE(database.DeleteMessage(queued[i].message));
+    }
+    acknowledged_.erase(acknowledged_.begin(), acknowledged_.begin() + static_cast<long>(half));
+  }
+  EXPECT_THAT(SendUntil(client, "250"), StartsWith("250 2.0.0 queued"));
+  SendUntilRefused(client);
   EXPECT_TRUE(daemon.QueuedContents() == acknowledged_);
   client.Close();
   daemon.Signal(SIGTERM);

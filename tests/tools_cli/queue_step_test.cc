@@ -1,4 +1,4 @@
-// bobbin abort, hold, release, retry.
+// bobbin abort, hold, release, retry, delete.
 //
 // Method: apply them to a few messages with the real program and look at the queue after each;
 // locks are held by a spooler session of this process.
@@ -57,6 +57,24 @@ TEST_F(QueueStepTest, HoldReleaseAndRetryMoveAMessageBetweenStates) {
   EXPECT_EQ(state_after("release"), "due");
   EXPECT_EQ(state_after("hold"), "held");
   EXPECT_EQ(state_after("retry"), "due");
+}
+
+TEST_F(QueueStepTest, DeleteTakesWhatIsNotQueuedAndNothingElse) {
+  const std::string queue_id = Submit(kMessage);
+  const Ended refused = Bobbin({"delete", queue_id});
+  EXPECT_EQ(refused.exit_code, 73);
+  EXPECT_THAT(refused.err, HasSubstr("MAPI_E_SUBMITTED"));
+  EXPECT_THAT(refused.err, HasSubstr("abort it first"));
+  EXPECT_EQ(ShowJson(queue_id)["state"], "due");
+
+  EXPECT_EQ(Bobbin({"abort", queue_id}).exit_code, 0);
+  EXPECT_EQ(Bobbin({"message", "show", queue_id}).exit_code, 0);
+  const Ended deleted = Bobbin({"delete", queue_id});
+  EXPECT_EQ(deleted.exit_code, 0) << deleted.err;
+  EXPECT_EQ(deleted.out, queue_id + "  deleted\n");
+  EXPECT_EQ(Bobbin({"message", "show", queue_id}).exit_code, 66);
+  EXPECT_EQ(Bobbin({"delete", queue_id}).exit_code, 66);
+  EXPECT_EQ(Bobbin({"check", "--deep"}).exit_code, 0);
 }
 
 TEST_F(QueueStepTest, EveryIdIsAnsweredAndTheFirstFailureIsTheExitCode) {

@@ -49,7 +49,7 @@ void AddIdsOption(CLI::App& command, CommandLine& line);
 void AddInitCommand(CLI::App& app, CommandLine& line);
 void AddSubmitCommand(CLI::App& app, CommandLine& line);
 void AddQueueCommands(CLI::App& app, CommandLine& line);      // queue list, queue show
-void AddQueueStepCommands(CLI::App& app, CommandLine& line);  // abort, hold, release, retry
+void AddQueueStepCommands(CLI::App& app, CommandLine& line);  // abort, hold, release, retry, delete
 void AddMessageCommands(CLI::App& app, CommandLine& line);    // message show, props, export
 void AddListCommands(CLI::App& app, CommandLine& line);       // list create, add, show, ...
 void AddStoreCommands(CLI::App& app, CommandLine& line);      // store create, couple, show, ...

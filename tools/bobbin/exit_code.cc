@@ -63,7 +63,7 @@ std::string_view WhatToDo(ErrorCode code) {
     case ErrorCode::kObjectDeleted:
       return "it may have been sent and deleted; `bobbin queue list` shows what is queued";
     case ErrorCode::kSubmitted:
-      return "it was not queued once more";
+      return "it is in the queue already; nothing was changed";
     case ErrorCode::kTooBig:
       return "nothing was queued; send it in parts";
     case ErrorCode::kNotEnoughDisk:

@@ -1,4 +1,5 @@
 // bobbin abort, hold, release, retry: operators' steps on queued messages, one id after the other.
+// bobbin delete: on those that are not, or no longer.
 // abort also says whether it came in time (tools/bobbin/undo.h).
 //
 // Every id is answered, whatever became of those before it; the exit code is that of the first
@@ -44,6 +45,8 @@ Answer Release(Database& database, MessageId id) {
 Answer Retry(Database& database, MessageId id) {
   return {database.GetOutgoingQueue().Retry(id), "due now"};
 }
+
+Answer Delete(Database& database, MessageId id) { return {database.DeleteMessage(id), "deleted"}; }
 
 // `queue_id` as it was typed becomes what the queue calls it.
 Answer Apply(const QueueStep& step, Database& database, std::string& queue_id) {
@@ -109,6 +112,7 @@ void AddQueueStepCommands(CLI::App& app, CommandLine& line) {
        Hold},
       {"release", "End a hold", Release},
       {"retry", "Make messages due now, whatever their schedule; ends a hold", Retry},
+      {"delete", "Delete messages that are not in the queue", Delete},
   };
   for (const QueueStep& step : steps) {
     CLI::App* command = AddCommand(app, line, step.name, step.description);

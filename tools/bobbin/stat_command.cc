@@ -19,7 +19,7 @@ void PrintFigures(Output& output, const std::string& path, const std::string& id
   print("  held", fmt::format("{}", figures.held));
   print("  locked", fmt::format("{}", figures.locks));
   print("File", FormatBytes(figures.file_bytes));
-  print("  in use", FormatBytes(figures.used_bytes));
+  print("  in use", FormatBytes(figures.used_bytes - figures.free_bytes));
   print("Disk free", FormatBytes(figures.disk_free_bytes));
   print("Readers", fmt::format("{}", figures.readers));
 }
@@ -41,6 +41,7 @@ ExitCode RunStat(const CommandLine& line) {
                       {"locks", figures.locks},
                       {"file_bytes", figures.file_bytes},
                       {"used_bytes", figures.used_bytes},
+                      {"free_bytes", figures.free_bytes},
                       {"disk_free_bytes", figures.disk_free_bytes},
                       {"readers", figures.readers}});
   } else {

@@ -188,6 +188,7 @@ Result<void> Daemon::Open(const Destination& destination) {
   options.hostname = configuration_.hostname;
   options.trusted_clients = std::move(trusted);
   options.database = configuration_.database;
+  options.free_bytes = [this] { return database_->FreeBytes(); };
   options.disk_free_bytes_min = configuration_.disk_free_bytes_min;
   const auto on_store_failed = [this](const Error& error) { OnStoreFailed(error); };
   ASSIGN_OR_RETURN(listener_,

@@ -194,8 +194,9 @@ void SmtpListener::MeasureRoom() {
   std::error_code error;
   const std::filesystem::space_info space = std::filesystem::space(options_.database, error);
   // What cannot be measured is left to the store to refuse.
-  const std::uint64_t free = error ? UINT64_MAX : space.available;
+  std::uint64_t free = error ? UINT64_MAX : space.available;
   const std::uint64_t least = options_.disk_free_bytes_min;
+  if (free <= least && options_.free_bytes) free = options_.free_bytes().value_or(free);
   service_.room_bytes = free > least ? free - least : 0;
   {
     const std::lock_guard lock(mutex_);

@@ -47,6 +47,8 @@ struct SmtpListenerOptions {
   std::string hostname;
   ClientNetworks trusted_clients;
   std::filesystem::path database;  // Whose disk is looked at.
+  // Asked when that is short: what can be written all the same.
+  std::function<Result<std::uint64_t>()> free_bytes;
   std::uint64_t disk_free_bytes_min = 0;
 };
 
