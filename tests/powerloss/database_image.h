@@ -11,12 +11,15 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/lock_table.h"
 #include "engine/result.h"
 #include "tests/powerloss/disk_model.h"
 #include "tests/powerloss/outcome_model.h"
+#include "tests/powerloss/snapshot_hash.h"
 
 namespace bobbin {
 struct DatabaseState;
@@ -36,7 +39,10 @@ class DatabaseImage {
   void Set(const FileImage& data, const std::string& identity);
 
   // LMDB, identity, root record, CheckStore, every message: through the engine that a program uses,
-  // except that the shared-memory segment is opened once for all states of one database.
+  // except that the shared-memory segment is opened once for all states of one database. Every
+  // state is opened. Its rows are not read when the transaction that LMDB chose consists of the
+  // same pages, each by its hash, as one that was read and found sound; of those some are read all
+  // the same, and compared.
   Observation Look();
   // The same through Database::Open and the public interface.
   Observation LookThroughTheFrontDoor();
@@ -46,6 +52,7 @@ class DatabaseImage {
 
  private:
   Result<std::shared_ptr<DatabaseState>> Open();
+  Result<void> Read(DatabaseState& database, Observation& seen);
 
   const std::filesystem::path directory_;
   int file_ = -1;
@@ -55,6 +62,10 @@ class DatabaseImage {
   std::string identity_;
   DatabaseId shared_of_;
   VolatileState shared_;
+  SnapshotHash snapshot_hash_;
+  std::unordered_map<std::uint64_t, std::vector<std::pair<std::uint64_t, MessageState>>>
+      remembered_;  // By the hash of the snapshot.
+  std::uint64_t reads_saved_ = 0;
 };
 
 }  // namespace bobbin::powerloss
