@@ -135,9 +135,10 @@ Result<Database> Database::Open(const fs::path& path, const DatabaseOptions& opt
   lmdb_options.walk.row_is_right = RowIsRight(identity.record_key);
   lmdb_options.walk.progress = options.walk_progress;
   lmdb_options.walked = options.walked;
+  ASSIGN_OR_RETURN(VolatileState shared, OpenVolatileState(identity.database));
+  lmdb_options.commit_begun = shared.commit_begun;
   ASSIGN_OR_RETURN(std::shared_ptr<kv::Engine> engine, kv::OpenLmdbEngine(path, lmdb_options));
   RETURN_IF_ERROR(FlushNamesAbove(path));
-  ASSIGN_OR_RETURN(VolatileState shared, OpenVolatileState(identity.database));
   auto state = std::make_shared<DatabaseState>(identity.database, identity.record_key,
                                                std::move(engine), std::move(shared), options.clock);
   RETURN_IF_ERROR(CheckRoot(*state));

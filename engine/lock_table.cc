@@ -183,7 +183,8 @@ Result<VolatileState> OpenVolatileState(const DatabaseId& database) {
       std::make_shared<SharedLockTable>(segment),
       std::make_shared<SharedQueueSignal>(segment, segment->signal), ShareProfiles(segment),
       ShareChangeFeed(segment,
-                      std::make_shared<SharedQueueSignal>(segment, segment->change_signal))};
+                      std::make_shared<SharedQueueSignal>(segment, segment->change_signal)),
+      std::shared_ptr<std::atomic<std::uint64_t>>(segment, &segment->commit_begun)};
 }
 
 void RemoveVolatileState(const DatabaseId& database) {

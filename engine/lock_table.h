@@ -18,6 +18,7 @@
 //             kInvalidObject       TryLock for a session that is closed or a forked parent's
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -86,6 +87,7 @@ struct VolatileState {
   std::shared_ptr<QueueSignal> signal;
   std::shared_ptr<TransportProfiles> transports;  // engine/transport_profile.h
   std::shared_ptr<ChangeFeed> changes;            // engine/change_feed.h
+  std::shared_ptr<std::atomic<std::uint64_t>> commit_begun;  // engine/kv/lmdb_engine.h
 };
 
 // Opens the segment of `database`, creating it when this is the first process. It goes with the

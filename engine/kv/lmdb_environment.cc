@@ -15,6 +15,7 @@
 #include "engine/kv/clean_mark.h"
 #include "engine/kv/lmdb_error.h"
 #include "engine/kv/lmdb_file_check.h"
+#include "engine/kv/lmdb_pages.h"
 
 namespace bobbin::kv {
 namespace {
@@ -109,6 +110,10 @@ Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::Open(
   opened->directory_ = directory;
   opened->table_names_ = options.tables;
   opened->map_bytes_ = options.map_bytes;
+  opened->commit_begun_ = options.commit_begun;
+  if (!opened->commit_begun_) {
+    opened->commit_begun_ = std::make_shared<std::atomic<std::uint64_t>>(0);
+  }
   opened->directory_file_ = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (opened->directory_file_ < 0) {
     return tl::unexpected<Error>(LmdbError(errno, "opening " + directory.string()));
@@ -414,16 +419,34 @@ Result<LmdbWriteTransaction*> LmdbEnvironment::BeginWrite() {
 // former root page back, for all to see but unflushed: the next transaction would write over pages
 // of the one on disk.
 int LmdbEnvironment::FlushWhatWasFound() {
-  if (has_flushed_) return MDB_SUCCESS;
-  const int code = mdb_env_sync(environment_, 1);
+  // LMDB's write lock orders this with the store before a commit.
+  const bool has_failed = commit_begun_->load(std::memory_order_relaxed) == mdb_txn_id(write_);
+  if (has_flushed_ && !has_failed) return MDB_SUCCESS;
+  int code = WriteRootsAgain();
+  if (code == MDB_SUCCESS) code = mdb_env_sync(environment_, 1);
   has_flushed_ = code == MDB_SUCCESS;
   return code;
+}
+
+// The flush of a page may have failed before: then no later one covers it until it is written.
+int LmdbEnvironment::WriteRootsAgain() {
+  mdb_filehandle_t file = -1;
+  MDB_stat stat{};
+  BOBBIN_CHECK(mdb_env_get_fd(environment_, &file) == MDB_SUCCESS);
+  BOBBIN_CHECK(mdb_env_stat(environment_, &stat) == MDB_SUCCESS);
+  std::string roots(lmdb::kMetaPages * stat.ms_psize, '\0');
+  const auto all = static_cast<ssize_t>(roots.size());
+  ssize_t count = pread(file, roots.data(), roots.size(), 0);
+  if (count == all) count = pwrite(file, roots.data(), roots.size(), 0);
+  if (count == all) return MDB_SUCCESS;
+  return count < 0 ? errno : EIO;
 }
 
 Result<void> LmdbEnvironment::CommitWrite() {
   write_transaction_.reset();
   int code = FlushWhatWasFound();
   if (code == MDB_SUCCESS) {
+    commit_begun_->store(mdb_txn_id(write_), std::memory_order_relaxed);
     code = mdb_txn_commit(std::exchange(write_, nullptr));
   } else {
     mdb_txn_abort(std::exchange(write_, nullptr));

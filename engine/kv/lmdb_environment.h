@@ -75,12 +75,14 @@ class LmdbEnvironment {
   Result<void> GrowMap();
   Result<void> CheckMap() const;
   int FlushWhatWasFound();
+  int WriteRootsAgain();
 
   std::filesystem::path directory_;  // For messages.
   // Whatever becomes of its name, this is the directory.
   int directory_file_ = -1;
   std::vector<std::string> table_names_;
   std::uint64_t map_bytes_ = 0;
+  std::shared_ptr<std::atomic<std::uint64_t>> commit_begun_;
   MDB_env* environment_ = nullptr;
   std::uint64_t file_inode_ = 0;  // Of the data.mdb that is open.
   std::vector<LmdbTable> tables_;
