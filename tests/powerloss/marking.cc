@@ -1,8 +1,10 @@
 #include "tests/powerloss/marking.h"
 
+#include <sys/mman.h>
 #include <xxhash.h>
 
 #include <algorithm>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,7 +32,7 @@ Mark FileMark(std::uint64_t message, const OutboundRecipient& recipient, std::ui
 // What the transport does on its way.
 class MarkedOutbound final : public OutboundMessage {
  public:
-  MarkedOutbound(OutboundMessage& real, const MarkedMessages& messages)
+  MarkedOutbound(OutboundMessage& real, MarkedMessages& messages)
       : real_(real), message_(messages.Find(real.Id().Object())) {
     BOBBIN_CHECK(message_ != nullptr);
     before_ = message_->submitted;
@@ -119,7 +121,7 @@ class MarkedOutbound final : public OutboundMessage {
   }
 
   OutboundMessage& real_;
-  const std::shared_ptr<MarkedMessage> message_;
+  MarkedMessage* const message_;
   const RecipientTable table_ = real_.GetRecipientTable();
   MessageState before_;
   MessageState now_;
@@ -128,7 +130,7 @@ class MarkedOutbound final : public OutboundMessage {
 
 class MarkedTransport final : public TransportProvider {
  public:
-  MarkedTransport(std::unique_ptr<TransportProvider> real, const MarkedMessages& messages)
+  MarkedTransport(std::unique_ptr<TransportProvider> real, MarkedMessages& messages)
       : real_(std::move(real)), messages_(messages) {}
 
   std::string_view Name() const override { return real_->Name(); }
@@ -143,7 +145,7 @@ class MarkedTransport final : public TransportProvider {
 
  private:
   const std::unique_ptr<TransportProvider> real_;
-  const MarkedMessages& messages_;
+  MarkedMessages& messages_;
 };
 
 }  // namespace
@@ -182,19 +184,32 @@ void MarkDatabase(bool acknowledged) {
   Say(mark);
 }
 
-void MarkedMessages::Add(const std::shared_ptr<MarkedMessage>& message) {
-  const std::lock_guard lock(mutex_);
-  messages_[message->id.Object()] = message;
+MarkedMessages& MarkedMessages::MakeShared() {
+  void* const memory = mmap(nullptr, sizeof(MarkedMessages), PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  BOBBIN_CHECK(memory != MAP_FAILED);
+  return *new (memory) MarkedMessages();
 }
 
-std::shared_ptr<MarkedMessage> MarkedMessages::Find(std::uint64_t object) const {
-  const std::lock_guard lock(mutex_);
-  const auto found = messages_.find(object);
-  return found == messages_.end() ? nullptr : found->second;
+MarkedMessage* MarkedMessages::New() {
+  const std::size_t at = used_.fetch_add(1);
+  return at < messages_.size() ? &messages_[at] : nullptr;
+}
+
+void MarkedMessages::Give(MarkedMessage& message) { message.is_the_spoolers.store(true); }
+
+MarkedMessage* MarkedMessages::Find(std::uint64_t object) {
+  const std::size_t end = std::min(used_.load(), messages_.size());
+  for (std::size_t i = 0; i < end; ++i) {
+    if (messages_[i].is_the_spoolers.load() && messages_[i].id.Object() == object) {
+      return &messages_[i];
+    }
+  }
+  return nullptr;
 }
 
 std::unique_ptr<TransportProvider> MarkTransport(std::unique_ptr<TransportProvider> real,
-                                                 const MarkedMessages& messages) {
+                                                 MarkedMessages& messages) {
   return std::make_unique<MarkedTransport>(std::move(real), messages);
 }
 

@@ -1,11 +1,12 @@
 // The workload's side of the marks (mark.h): a message with what has been asked of it so far.
 #pragma once
 
+#include <array>
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <map>
 #include <memory>
-#include <mutex>
 
 #include "engine/entry_id.h"
 #include "spooler/transport_provider.h"
@@ -19,6 +20,7 @@ inline bool acknowledge_early = false;
 std::uint8_t MarkedRow(RecipientState state);
 
 struct MarkedMessage {
+  std::atomic<bool> is_the_spoolers;
   EntryId id;
   MessageState state;        // After the last step that was asked for.
   std::uint32_t number = 0;  // Of that state.
@@ -34,20 +36,28 @@ struct MarkedMessage {
 
 void MarkDatabase(bool acknowledged);
 
-// Messages that the spooler is to deliver, found by their identifiers.
+// All messages of a run, in memory that processes forked from this one share: the spooler of one
+// delivers what a client of another submitted.
 class MarkedMessages {
  public:
-  void Add(const std::shared_ptr<MarkedMessage>& message);
-  std::shared_ptr<MarkedMessage> Find(std::uint64_t object) const;
+  static MarkedMessages& MakeShared();  // Never freed.
+
+  // Null: none is left.
+  MarkedMessage* New();
+  // Now it is the spooler's, and can be found.
+  static void Give(MarkedMessage& message);
+  MarkedMessage* Find(std::uint64_t object);
 
  private:
-  mutable std::mutex mutex_;
-  std::map<std::uint64_t, std::shared_ptr<MarkedMessage>> messages_;
+  static constexpr std::size_t kMessagesMax = 8192;
+
+  std::atomic<std::size_t> used_;
+  std::array<MarkedMessage, kMessagesMax> messages_;
 };
 
 // `real`, the drop directory transport, with what it asks for and answers marked: the file of each
 // recipient, that a message is durably in doubt, and what is left of it if not all went well.
 std::unique_ptr<TransportProvider> MarkTransport(std::unique_ptr<TransportProvider> real,
-                                                 const MarkedMessages& messages);
+                                                 MarkedMessages& messages);
 
 }  // namespace bobbin::powerloss

@@ -74,6 +74,23 @@ TEST(PowerLoss, AFailedFlushCostsNothingAcknowledged) {
   }
 }
 
+// The root page of one process's commit may be on disk, although it was answered with an error and
+// the page was put back. The other process has the database open, has committed before, and goes
+// on; or tries to, and its flush of what it found fails as well.
+TEST(PowerLoss, AFailedRootPageOfOneProcessCostsTheOtherNothing) {
+  for (const std::string write : {"12", "17", "22", "27", "15,fail-again=1", "20,fail-again=1",
+                                  "25,fail-again=1", "30,fail-again=1"}) {
+    Round round;
+    round.seed = Seed();
+    round.operations = 20;
+    round.mutant = "after-creation,fail-write=" + write;
+    const ReplayResult result = RecordAndReplay(round);
+    EXPECT_EQ(result.failures, 0U) << round.mutant << ", seed " << round.seed << "\n"
+                                   << TextOf(result);
+    EXPECT_GT(result.states, 300U) << round.mutant;
+  }
+}
+
 TEST(PowerLoss, AFailedFlushOfADirectoryCostsNothingAcknowledged) {
   for (int number = 1; number <= 9; ++number) {
     Round round;

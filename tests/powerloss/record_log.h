@@ -71,6 +71,7 @@ inline constexpr char kLogVariable[] = "BOBBIN_POWER_LOSS_LOG";
 //   fail-flush=N        the Nth flush, or synchronous write, answers EIO
 //   fail-write=N        the Nth synchronous write answers EIO: LMDB's root pages
 //   fail-directory-flush=N  the Nth fsync of a directory answers EIO
+//   fail-again=N     after one of these three the next N flushes of files answer EIO, too
 //   after-creation      all of this from when the database has been created
 inline constexpr char kMutantVariable[] = "BOBBIN_POWER_LOSS_MUTANT";
 

@@ -1,9 +1,10 @@
 // The recorder: a library to be preloaded into a program. It passes every call on to the C library
 // and writes down what it did to the files below one directory (record_log.h).
 //
-// Order    Calls that change names or the page cache are made and logged under one mutex. Flushes
-//          and synchronous writes have two entries, one before and one after: what is written while
-//          a flush runs is thereby seen to be written meanwhile.
+// Order    Calls that change names or the page cache are made and logged under one mutex, which all
+//          processes forked from the program share, with the log and whatever else is known.
+//          Flushes and synchronous writes have two entries, one before and one after: what is
+//          written while a flush runs is thereby seen to be written meanwhile.
 // Delay    Every flush takes a little time, as a disk would: without it no other thread would ever
 //          write during one, and no group would form.
 // Missed   What it does not know (fallocate, copy_file_range, writable mappings) ends the program
@@ -13,20 +14,21 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <mutex>
+#include <new>
 #include <random>
 #include <string>
 #include <utility>
@@ -59,6 +61,7 @@ struct Mutants {
   std::uint64_t fail_flush = 0;
   std::uint64_t fail_directory_flush = 0;
   std::uint64_t fail_write = 0;
+  std::uint64_t fail_again = 0;
 
   Mutants() = default;
   explicit Mutants(const char* text) {
@@ -77,9 +80,64 @@ struct Mutants {
     fail_flush = number("fail-flush");
     fail_write = number("fail-write");
     fail_directory_flush = number("fail-directory-flush");
+    fail_again = number("fail-again");
   }
 };
 
+// Of all processes.
+class SharedMutex {
+ public:
+  SharedMutex() {
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    if (pthread_mutex_init(&mutex_, &attributes) != 0) Stop("cannot make a mutex");
+  }
+  // NOLINTBEGIN(readability-identifier-naming): as std::lock_guard calls them.
+  void lock() { pthread_mutex_lock(&mutex_); }
+  void unlock() { pthread_mutex_unlock(&mutex_); }
+  // NOLINTEND(readability-identifier-naming)
+
+ private:
+  pthread_mutex_t mutex_;
+};
+
+// Which number a file or directory has. What is deleted stays until its inode is used again.
+class ObjectTable {
+ public:
+  // 0: none.
+  std::uint64_t Find(const struct stat& status) const {
+    const Slot& slot = slots_[Place(status)];
+    return slot.object;
+  }
+  void Set(const struct stat& status, std::uint64_t object) {
+    Slot& slot = slots_[Place(status)];
+    if (slot.object == 0 && ++used_ > kSlots / 2) Stop("too many files");
+    slot = {status.st_dev, status.st_ino, object};
+  }
+
+ private:
+  static constexpr std::size_t kSlots = std::size_t{1} << 16;
+  struct Slot {
+    dev_t device;
+    ino_t inode;
+    std::uint64_t object;
+  };
+
+  std::size_t Place(const struct stat& status) const {
+    std::size_t place = status.st_ino * 0x9E3779B97F4A7C15U >> 48;
+    while (slots_[place].object != 0 &&
+           (slots_[place].inode != status.st_ino || slots_[place].device != status.st_dev)) {
+      place = (place + 1) % kSlots;
+    }
+    return place;
+  }
+
+  std::array<Slot, kSlots> slots_{};
+  std::size_t used_ = 0;
+};
+
+// Made in shared memory before the program begins.
 class Recorder {
  public:
   Recorder(const char* root, const char* log) {
@@ -94,10 +152,10 @@ class Recorder {
     NEXT(close)(file);
     struct stat status {};
     if (stat(root, &status) != 0) Stop("cannot see the root");
-    objects_[{status.st_dev, status.st_ino}] = kRootObject;
+    objects_.Set(status, kRootObject);
   }
 
-  std::mutex& Mutex() { return mutex_; }
+  SharedMutex& Mutex() { return mutex_; }
   const Mutants& Lies() const {
     static const Mutants none = {};
     return lying_ ? mutants_ : none;
@@ -106,10 +164,7 @@ class Recorder {
 
   // --- Under the mutex ---
 
-  std::uint64_t ObjectOf(const struct stat& status) const {
-    const auto found = objects_.find({status.st_dev, status.st_ino});
-    return found == objects_.end() ? 0 : found->second;
-  }
+  std::uint64_t ObjectOf(const struct stat& status) const { return objects_.Find(status); }
   std::uint64_t ObjectOf(int file) const {
     struct stat status {};
     return fstat(file, &status) == 0 ? ObjectOf(status) : 0;
@@ -131,12 +186,12 @@ class Recorder {
     const std::uint64_t parent = ParentOf(at, path, name);
     struct stat status {};
     if (parent == 0 || fstatat(at, path, &status, AT_SYMLINK_NOFOLLOW) != 0) return;
-    std::uint64_t& object = objects_[{status.st_dev, status.st_ino}];
     if (name == "lock.mdb") {
-      object = kVolatile;
+      objects_.Set(status, kVolatile);
       return;
     }
-    object = ++last_object_;
+    const std::uint64_t object = ++last_object_;
+    objects_.Set(status, object);
     const bool directory = S_ISDIR(status.st_mode);
     Log(EntryKind::kAdd, directory ? kDirectory : std::uint16_t{0}, parent, object, 0, 0, name);
   }
@@ -160,11 +215,16 @@ class Recorder {
     const auto counts = [](std::uint64_t number, std::uint64_t& count) {
       return number != 0 && ++count == number;
     };
-    const bool is_one = counts(lies.fail_flush, flushes_);
-    if (what == Flushed::kDirectory) {
-      return counts(lies.fail_directory_flush, directory_flushes_) || is_one;
+    bool fails = counts(lies.fail_flush, flushes_);
+    if (what == Flushed::kDirectory) fails |= counts(lies.fail_directory_flush, directory_flushes_);
+    if (what == Flushed::kWrite) fails |= counts(lies.fail_write, writes_);
+    if (fails) {
+      fail_next_ = lies.fail_again;
+    } else if (what == Flushed::kFile && fail_next_ > 0) {
+      --fail_next_;
+      fails = true;
     }
-    return (what == Flushed::kWrite && counts(lies.fail_write, writes_)) || is_one;
+    return fails;
   }
   bool DropsNow() {
     return Lies().drop_fdatasync != 0 && ++fdatasyncs_ % Lies().drop_fdatasync == 0;
@@ -173,17 +233,18 @@ class Recorder {
   unsigned Delay() { return static_cast<unsigned>(random_() % 300); }
 
  private:
-  std::mutex mutex_;
+  SharedMutex mutex_;
   const Mutants mutants_{std::getenv(kMutantVariable)};
   bool lying_ = !mutants_.after_creation;
   char* log_ = nullptr;
   std::uint64_t end_ = 0;
-  std::map<std::pair<dev_t, ino_t>, std::uint64_t> objects_;
+  ObjectTable objects_;
   std::uint64_t last_object_ = kRootObject;
   std::uint64_t last_ticket_ = 0;
   std::uint64_t flushes_ = 0;
   std::uint64_t directory_flushes_ = 0;
   std::uint64_t writes_ = 0;
+  std::uint64_t fail_next_ = 0;
   std::uint64_t fdatasyncs_ = 0;
   std::minstd_rand random_;
 };
@@ -193,7 +254,11 @@ Recorder* recorder = nullptr;
 __attribute__((constructor)) void Start() {
   const char* const root = std::getenv(kRootVariable);
   const char* const log = std::getenv(kLogVariable);
-  if (root != nullptr && log != nullptr) recorder = new Recorder(root, log);
+  if (root == nullptr || log == nullptr) return;
+  void* const memory = NEXT(mmap)(nullptr, sizeof(Recorder), PROT_READ | PROT_WRITE,
+                                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) Stop("cannot share memory");
+  recorder = new (memory) Recorder(root, log);
 }
 
 // A write of `bytes` at `offset`, which `call` makes.

@@ -2,16 +2,19 @@
 //
 //   powerloss_workload ROOT SEED OPERATIONS [--acknowledge-early]
 //
-// Makes a database in ROOT/home/db. Clients, each a thread with a store and a spooler session of
-// its own, take OPERATIONS steps each: save, submit (some with bodies that are written ahead),
-// hold, abort, move, delete, lock, mark in doubt, set responsibilities, finish. What they submit
-// without a delay is delivered by a real spooler to Maildirs in ROOT/drop. In the middle the
-// database is closed and opened again; a store that has failed is opened again like that.
+// Makes a database in ROOT/home/db and becomes two processes. Clients of each, every one a thread
+// with a store and a spooler session of its own, take OPERATIONS steps each: save, submit (some
+// with bodies that are written ahead), hold, abort, move, delete, lock, mark in doubt, set
+// responsibilities, finish. What they submit without a delay is delivered by a real spooler in
+// either process to Maildirs in ROOT/drop. In the middle each process closes the database and opens
+// it again, while the other may be using it; a store that has failed is opened again like that.
 //
 // Before each step it marks what it asks for, after it that it has been acknowledged. The recorder
 // must be preloaded for that to mean something. Any error that should not be ends the program.
 
 #include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
@@ -33,7 +36,8 @@
 namespace bobbin::powerloss {
 namespace {
 
-constexpr unsigned kClients = 4;
+constexpr unsigned kProcesses = 2;
+constexpr unsigned kClientsOfEach = 2;
 constexpr std::size_t kMessagesMax =
     5;  // Of each client: what is stored is opened a million times.
 constexpr auto kNever = std::chrono::hours(24 * 365);
@@ -53,9 +57,9 @@ bool Succeeded(const Result<T>& result, const char* what) {
 
 class Client {
  public:
-  Client(const Database& database, MarkedMessages& delivered, unsigned number, std::uint64_t seed)
+  Client(const Database& database, MarkedMessages& messages, unsigned number, std::uint64_t seed)
       : database_(database),
-        delivered_(delivered),
+        all_messages_(messages),
         name_(fmt::format("client{}@power.test", number)),
         random_(seed * 101 + number) {}
 
@@ -72,10 +76,8 @@ class Client {
   }
 
  private:
-  using Held = std::shared_ptr<MarkedMessage>;
-
   std::uint64_t Random(std::uint64_t below) { return random_() % below; }
-  MessageId IdOf(const Held& message) const { return MessageId{message->id.Object()}; }
+  MessageId IdOf(MarkedMessage* message) const { return MessageId{message->id.Object()}; }
 
   bool Step() {
     const std::uint64_t what = Random(20);
@@ -84,7 +86,7 @@ class Client {
       return what < 4 ? Create(true, true) : what < 6 ? Create(true, false) : Create(false, false);
     }
     if (messages_.empty()) return true;
-    const Held message = messages_[Random(messages_.size())];
+    MarkedMessage* const message = messages_[Random(messages_.size())];
     if (message->state.queued) {
       if (what < 10 && IsFresh(message->state)) return Abort(message);
       if (what < 12 && !message->state.held && IsFresh(message->state)) return Hold(message);
@@ -114,9 +116,10 @@ class Client {
   }
 
   // A draft of `folder`, not yet stored, with `state` as it will be.
-  Result<Message> Compose(FolderId folder, bool deferred, Held& held) {
+  Result<Message> Compose(FolderId folder, bool deferred, MarkedMessage*& held) {
     ASSIGN_OR_RETURN(Message message, store_->CreateMessage(folder));
-    held = std::make_shared<MarkedMessage>();
+    held = all_messages_.New();
+    if (held == nullptr) Stop("too many messages");
     ASSIGN_OR_RETURN(held->id, message.Id());
     const std::string subject = fmt::format("{} of {}", held->id.Object(), name_);
     std::vector<Property> properties{Property::Bytes(pr::kMessageClass, "IPM.Note"),
@@ -156,7 +159,7 @@ class Client {
   }
 
   // What becomes of it when it is finished.
-  MessageState Sent(const Held& message, MessageState state) const {
+  MessageState Sent(MarkedMessage* message, MessageState state) const {
     if (std::find(deletes_.begin(), deletes_.end(), message->id.Object()) != deletes_.end()) {
       return {};
     }
@@ -166,7 +169,7 @@ class Client {
   }
 
   bool Create(bool submit, bool for_spooler) {
-    Held held;
+    MarkedMessage* held = nullptr;
     const FolderId folder = submit ? store_->Folders().outbox : store_->Folders().drafts;
     Result<Message> message = Compose(folder, !for_spooler, held);
     if (!Succeeded(message, "composing")) return false;
@@ -192,14 +195,14 @@ class Client {
     }
     held->submitted = queued;
     held->finished = Sent(held, delivered);
-    delivered_.Add(held);
+    MarkedMessages::Give(*held);
     const std::uint32_t first = held->Ask({queued});
     if (!Succeeded(message->SubmitMessage(), "submitting")) return false;
     held->Acknowledge(first);
     return true;
   }
 
-  bool SubmitDraft(const Held& held) {
+  bool SubmitDraft(MarkedMessage* held) {
     auto message = store_->OpenMessage(held->id, kMapiModify);
     if (!Succeeded(message, "opening a draft")) return false;
     MessageState queued = held->state;
@@ -210,7 +213,7 @@ class Client {
     return true;
   }
 
-  bool Abort(const Held& held) {
+  bool Abort(MarkedMessage* held) {
     MessageState draft = held->state;
     draft.queued = draft.held = false;
     held->Ask({draft});
@@ -219,7 +222,7 @@ class Client {
     return true;
   }
 
-  bool Hold(const Held& held) {
+  bool Hold(MarkedMessage* held) {
     MessageState state = held->state;
     state.held = true;
     held->Ask({state});
@@ -228,7 +231,7 @@ class Client {
     return true;
   }
 
-  bool Move(const Held& held) {
+  bool Move(MarkedMessage* held) {
     const StandardFolders& folders = store_->Folders();
     MessageState state = held->state;
     const FolderId from{state.folder};
@@ -241,7 +244,7 @@ class Client {
     return true;
   }
 
-  bool Delete(const Held& held) {
+  bool Delete(MarkedMessage* held) {
     const FolderId folder{held->state.folder};
     held->Ask({MessageState{}});
     const std::vector<MessageId> ids{IdOf(held)};
@@ -252,7 +255,7 @@ class Client {
   }
 
   // What an attempt of the spooler does, step by step: some recipients first, if there are several.
-  bool Attempt(const Held& held) {
+  bool Attempt(MarkedMessage* held) {
     auto message = session_->OpenMessage(held->id);
     if (!Succeeded(message, "opening as spooler")) return false;
     if (!Succeeded(session_->SetLockState(*message, LockState::kLocked), "locking")) return false;
@@ -275,7 +278,7 @@ class Client {
     return Commit(held, *recipients);
   }
 
-  bool Commit(const Held& held, const RecipientTable& recipients) {
+  bool Commit(MarkedMessage* held, const RecipientTable& recipients) {
     const bool all = Random(2) == 0;
     bool finishes = true;
     MessageState state = held->state;
@@ -301,7 +304,7 @@ class Client {
     return true;
   }
 
-  bool Finish(const Held& held) {
+  bool Finish(MarkedMessage* held) {
     const MessageState state = Sent(held, held->state);
     held->Ask({state});
     if (!Succeeded(session_->FinishMessage(held->id), "finishing")) return false;
@@ -322,12 +325,12 @@ class Client {
   }
 
   Database database_;
-  MarkedMessages& delivered_;
+  MarkedMessages& all_messages_;
   const std::string name_;
   std::mt19937_64 random_;
   std::optional<MessageStore> store_;
   std::optional<SpoolerSession> session_;
-  std::vector<Held> messages_;
+  std::vector<MarkedMessage*> messages_;
   std::vector<std::uint64_t> deletes_;  // Messages that are deleted after submission.
   MessageState next_;                   // Of what Compose made.
 };
@@ -335,7 +338,7 @@ class Client {
 // Delivers until it is told to stop, and the queue has nothing due.
 class Delivery {
  public:
-  Delivery(const Database& database, const MarkedMessages& messages, const std::string& root)
+  Delivery(const Database& database, MarkedMessages& messages, const std::string& root)
       : database_(database), messages_(messages), root_(root), thread_([this] { Run(); }) {}
   ~Delivery() {
     stopping_ = true;
@@ -374,14 +377,14 @@ class Delivery {
   }
 
   Database database_;
-  const MarkedMessages& messages_;
+  MarkedMessages& messages_;
   const std::string root_;
   std::atomic<bool> stopping_ = false;
   std::thread thread_;
 };
 
-void RunPhase(const std::filesystem::path& root, MarkedMessages& messages, std::uint64_t seed,
-              unsigned operations) {
+void RunPhase(const std::filesystem::path& root, MarkedMessages& messages, unsigned process,
+              std::uint64_t seed, unsigned operations) {
   DatabaseOptions options;
   options.free_bytes_min = 0;
   Result<Database> database = Database::Open(root / "home" / "db", options);
@@ -390,10 +393,19 @@ void RunPhase(const std::filesystem::path& root, MarkedMessages& messages, std::
   MarkDatabase(true);
   const Delivery delivery(*database, messages, (root / "drop").string());
   std::vector<std::thread> threads;
-  for (unsigned i = 0; i < kClients; ++i) {
-    threads.emplace_back([&, i] { Client(*database, messages, i, seed).Run(operations); });
+  for (unsigned i = 0; i < kClientsOfEach; ++i) {
+    const unsigned number = process * kClientsOfEach + i;
+    threads.emplace_back(
+        [&, number] { Client(*database, messages, number, seed).Run(operations); });
   }
   for (std::thread& thread : threads) thread.join();
+}
+
+// In its own time: while one closes the database and opens it again, the other may be using it.
+void RunPhases(const std::filesystem::path& root, MarkedMessages& messages, unsigned process,
+               std::uint64_t seed, unsigned operations) {
+  RunPhase(root, messages, process, seed * 2, operations / 2);
+  RunPhase(root, messages, process, seed * 2 + 1, operations - operations / 2);
 }
 
 int Main(int argument_count, char** arguments) {
@@ -411,10 +423,24 @@ int Main(int argument_count, char** arguments) {
   // One flush may have failed. What is there then is used.
   if (!created && !std::filesystem::exists(path)) created = Database::Create(path);
   if (created) MarkDatabase(true);
-  MarkedMessages messages;
-  RunPhase(root, messages, seed * 2, operations / 2);
-  RunPhase(root, messages, seed * 2 + 1, operations - operations / 2);
-  return 0;
+  MarkedMessages& messages = MarkedMessages::MakeShared();
+  std::vector<pid_t> others;
+  for (unsigned process = 1; process < kProcesses; ++process) {
+    const pid_t child = fork();
+    if (child < 0) Stop("fork");
+    if (child == 0) {
+      RunPhases(root, messages, process, seed, operations);
+      _exit(0);
+    }
+    others.push_back(child);
+  }
+  RunPhases(root, messages, 0, seed, operations);
+  int worst = 0;
+  for (const pid_t other : others) {
+    int status = 0;
+    if (waitpid(other, &status, 0) != other || status != 0) worst = 70;
+  }
+  return worst;
 }
 
 }  // namespace
