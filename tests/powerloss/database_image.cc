@@ -162,6 +162,15 @@ Result<std::string> SubmitOne(const std::filesystem::path& path) {
 
 }  // namespace
 
+Observation LookAsAProgram(const std::filesystem::path& path) {
+  Observation seen;
+  seen.has_database = true;
+  if (const Result<void> observed = ObserveAsAProgram(path, seen); !observed) {
+    seen.trouble += "through Database::Open: " + Text(observed.error());
+  }
+  return seen;
+}
+
 DatabaseImage::DatabaseImage(const std::filesystem::path& directory) : directory_(directory) {
   std::filesystem::create_directories(directory_);
   file_ = open((directory_ / "data.mdb").c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -254,15 +263,6 @@ Result<void> DatabaseImage::Read(DatabaseState& database, Observation& seen) {
   if (remembered_.size() >= kRememberedMax) remembered_.clear();
   remembered_.emplace(snapshot, seen.messages);
   return {};
-}
-
-Observation DatabaseImage::LookThroughTheFrontDoor() {
-  Observation seen;
-  seen.has_database = true;
-  if (const Result<void> observed = ObserveAsAProgram(directory_, seen); !observed) {
-    seen.trouble += "through Database::Open: " + Text(observed.error());
-  }
-  return seen;
 }
 
 std::string DatabaseImage::UseAgain() {

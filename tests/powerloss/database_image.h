@@ -27,6 +27,9 @@ struct DatabaseState;
 
 namespace bobbin::powerloss {
 
+// What Database::Open and the public interface show of the database at `path`, and CheckStore.
+Observation LookAsAProgram(const std::filesystem::path& path);
+
 class DatabaseImage {
  public:
   explicit DatabaseImage(const std::filesystem::path& directory);
@@ -44,8 +47,7 @@ class DatabaseImage {
   // same pages, each by its hash, as one that was read and found sound; of those some are read all
   // the same, and compared.
   Observation Look();
-  // The same through Database::Open and the public interface.
-  Observation LookThroughTheFrontDoor();
+  Observation LookThroughTheFrontDoor() { return LookAsAProgram(directory_); }
   // Opens it once more to store and submit one message, and checks again: what is damaged where
   // only a writer comes shows then. The image is changed.
   std::string UseAgain();

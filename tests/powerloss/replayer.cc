@@ -18,6 +18,7 @@
 #include <cstring>
 #include <exception>
 #include <fstream>
+#include <optional>
 #include <random>
 #include <set>
 #include <thread>
@@ -29,6 +30,7 @@
 #include "engine/lock_table.h"
 #include "tests/powerloss/database_image.h"
 #include "tests/powerloss/disk_model.h"
+#include "tests/powerloss/mounted_root.h"
 #include "tests/powerloss/outcome_model.h"
 
 namespace bobbin::powerloss {
@@ -115,7 +117,10 @@ class Worker {
       : options_(options),
         shared_(shared),
         number_(number),
-        image_(options.scratch / fmt::format("worker-{}", number)) {}
+        image_(options.scratch / fmt::format("worker-{}", number)) {
+    if (options.file_system.empty()) return;
+    disk_image_.emplace(options.scratch / fmt::format("disk-{}", number), options.file_system);
+  }
 
   void Run(const Entry* entry) {
     std::uint64_t cut = 0;
@@ -150,10 +155,13 @@ class Worker {
 
   void ExamineIfOurs(std::uint64_t cut) {
     if (cut / kCutsTogether % options_.workers != number_) return;
+    // What it takes to make a file system is no matter of ours.
+    if (disk_image_ && outcomes_.Version() == 0) return;
     cut_ = cut;
     sample_ = 0;
-    shared_.cuts.fetch_add(1);
     random_.seed(options_.seed * 1'000'003 + cut);
+    if (static_cast<double>(Random(1'000'000)) >= options_.share_of_cuts * 1e6) return;
+    shared_.cuts.fetch_add(1);
     questions_ = disk_.OpenQuestions();
     open_objects_.clear();
     for (const OpenQuestion& question : questions_) open_objects_.insert(question.object);
@@ -220,7 +228,8 @@ class Worker {
         answers.back().bytes = std::min(most, least + Random((most - least) / unit + 1) * unit);
       }
     }
-    if (Random(2) == 0) Tear(answers);
+    // A block device writes its blocks whole.
+    if (!disk_image_ && Random(2) == 0) Tear(answers);
     return answers;
   }
 
@@ -238,6 +247,7 @@ class Worker {
   // --- One state ---
 
   struct Place {
+    bool is_disk = false;  // Nothing is known of it but its bytes, `data`.
     bool has_database = false;
     FileImage data;
     std::string identity;
@@ -248,6 +258,12 @@ class Worker {
 
   Place Resolve(const DiskState& state) {
     Place place;
+    if (disk_image_) {
+      place.is_disk = true;
+      place.data = state.File(*state.Find(kRootObject, "disk"));
+      place.hash = place.data.Hash();
+      return place;
+    }
     const std::uint64_t* const home = state.Find(kRootObject, "home");
     const std::uint64_t* const database = home == nullptr ? home : state.Find(*home, "db");
     if (database != nullptr) {
@@ -296,24 +312,40 @@ class Worker {
     const Place place = Resolve(disk_.With(questions_, answers));
     if (!judged_.insert(place.hash ^ outcomes_.Version() * 0xC2B2AE3D27D4EB4FU).second) return;
     std::string wrong = place.missing;
-    if (wrong.empty()) wrong = outcomes_.Judge(Observe(place), place.files);
+    if (wrong.empty()) {
+      const Found found = Observe(place);
+      wrong = outcomes_.Judge(found.seen, found.files);
+    }
     if (!wrong.empty()) Fail(place, wrong);
   }
 
-  Observation Observe(const Place& place) {
-    if (!place.has_database) return {};
+  Found Observe(const Place& place) {
+    if (!place.is_disk && !place.has_database) return {{}, place.files};
     if (const auto known = remembered_.find(place.hash); known != remembered_.end()) {
       return known->second;
     }
+    Found found = place.is_disk ? LookAtDisk(place) : LookAtFiles(place);
+    if (remembered_.size() >= kRememberedMax) remembered_.clear();
+    remembered_.emplace(place.hash, found);
+    return found;
+  }
+
+  Found LookAtDisk(const Place& place) {
+    disk_image_->Set(place.data);
+    if (shared_.Insert(place.hash)) shared_.states.fetch_add(1);
+    return disk_image_->Look();
+  }
+
+  Found LookAtFiles(const Place& place) {
     image_.Set(place.data, place.identity);
-    Observation seen = image_.Look();
+    Found found{image_.Look(), place.files};
     if (shared_.Insert(place.hash)) {
       const std::uint64_t count = shared_.states.fetch_add(1) + 1;
-      if (seen.trouble.empty() && count % options_.front_door_every == 0) ObserveMore(seen);
+      if (found.seen.trouble.empty() && count % options_.front_door_every == 0) {
+        ObserveMore(found.seen);
+      }
     }
-    if (remembered_.size() >= kRememberedMax) remembered_.clear();
-    remembered_.emplace(place.hash, seen);
-    return seen;
+    return found;
   }
 
   void ObserveMore(Observation& seen) {
@@ -325,17 +357,25 @@ class Worker {
     if (seen.trouble.empty()) seen.trouble = image_.UseAgain();
   }
 
+  std::string Keep(const Place& place) {
+    if (options_.keep.empty() || !place.missing.empty()) return {};
+    if (!place.is_disk && !place.has_database) return {};
+    const std::string name = fmt::format("state-{}-{}", cut_, sample_);
+    std::error_code error;
+    fs::create_directories(options_.keep, error);
+    if (place.is_disk) {
+      disk_image_->Set(place.data);
+      fs::copy(disk_image_->ImageFile(), options_.keep / name, error);
+    } else {
+      image_.Set(place.data, place.identity);
+      fs::copy(image_.Directory(), options_.keep / name, fs::copy_options::recursive, error);
+    }
+    return "  kept as " + name + "\n";
+  }
+
   void Fail(const Place& place, const std::string& wrong) {
     if (Over()) return;
-    std::string kept;
-    if (!options_.keep.empty() && place.has_database && place.missing.empty()) {
-      const std::string name = fmt::format("state-{}-{}", cut_, sample_);
-      image_.Set(place.data, place.identity);
-      std::error_code error;
-      fs::create_directories(options_.keep, error);
-      fs::copy(image_.Directory(), options_.keep / name, fs::copy_options::recursive, error);
-      kept = "  kept as " + name + "\n";
-    }
+    const std::string kept = Keep(place);
     shared_.Report(
         fmt::format("cut {}, state {}, seed {}:\n{}{}", cut_, sample_, options_.seed, wrong, kept));
   }
@@ -372,6 +412,7 @@ class Worker {
   Shared& shared_;
   const unsigned number_;
   DatabaseImage image_;
+  std::optional<MountedImage> disk_image_;  // With a file system.
   DiskModel disk_;
   OutcomeModel outcomes_;
   std::mt19937_64 random_;
@@ -381,7 +422,7 @@ class Worker {
   std::unordered_set<std::uint64_t> open_objects_;
   std::unordered_map<std::uint64_t, std::uint64_t> digests_;   // Of files with no open question.
   std::unordered_map<std::uint64_t, std::uint64_t> contents_;  // Digests by FileImage::Hash.
-  std::unordered_map<std::uint64_t, Observation> remembered_;
+  std::unordered_map<std::uint64_t, Found> remembered_;
   std::unordered_set<std::uint64_t> judged_;  // State and what had been said by then.
 };
 

@@ -8,6 +8,10 @@
 // Two answers that make the same bytes are one state: it is opened and counted once. It is judged
 // again when the application has been told more.
 //
+// The log may be that of a block device, too: then a state is an image of it, which is mounted,
+// with blocks that are never torn. That takes a thousand times as long, so few states of each cut,
+// or few cuts, are looked at.
+//
 // Processes  The caller forks one worker for each processor; they share what has been seen.
 #pragma once
 
@@ -24,10 +28,13 @@ struct ReplayOptions {
   std::filesystem::path log;
   std::filesystem::path live;     // The recorded directory as it is now; it must be the last state.
   std::filesystem::path scratch;  // On a RAM disk; is made, and removed.
+  // Of the block device "disk", as mount(2) names it. None: the log is of files and names.
+  std::string file_system{};
   std::uint64_t seed = 1;
   unsigned workers = 2;
   unsigned states_per_cut = 24;  // At random, where not all can be had.
   std::uint64_t combinations_max = 64;
+  double share_of_cuts = 1;  // So many of them are looked at, at random.
   // Of so many states one is also opened as a program would, and one is used again.
   unsigned front_door_every = 500;
   std::uint64_t failures_max = 20;  // Then it is over.
