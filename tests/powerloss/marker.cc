@@ -1,16 +1,21 @@
-// Preloaded into the workload where a real disk stands in for the recorder: marks (mark.h) are
-// appended to the file BOBBIN_POWER_LOSS_LOG names, each with one write that is on its way when
-// the workload goes on.
+// Preloaded into the workload where a real disk stands in for the recorder. Marks (mark.h) are
+// appended to the file that BOBBIN_POWER_LOSS_LOG names, each with one write; when the workload
+// goes on it is where it will stay.
 //
-// BOBBIN_POWER_LOSS_MUTANT=no-sync leaves out every fdatasync and fsync: a proof on a real disk
-// must find that.
+//   BOBBIN_POWER_LOSS_AT=N            the moment after the Nth mark:
+//   BOBBIN_POWER_LOSS_COMMAND=C       the shell's command C runs, while other threads work on
+//   BOBBIN_POWER_LOSS_MUTANT=no-sync  every fdatasync and fsync is left out; a proof on a real disk
+//                                     must find that
 
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include "tests/powerloss/mark.h"
@@ -27,6 +32,20 @@ int OpenMarks() {
     std::abort();
   }
   return file;
+}
+
+// Nothing preloaded: the command's programs are no workload.
+void AfterMark() {
+  static const char* const at = std::getenv("BOBBIN_POWER_LOSS_AT");
+  static const char* const command = std::getenv("BOBBIN_POWER_LOSS_COMMAND");
+  static const std::uint64_t moment = at == nullptr ? 0 : std::strtoull(at, nullptr, 10);
+  static std::atomic<std::uint64_t> count = 0;
+  if (++count != moment || command == nullptr) return;
+  const std::string alone = std::string("unset LD_PRELOAD; ") + command;
+  if (std::system(alone.c_str()) != 0) {
+    std::fprintf(stderr, "marker: %s failed\n", command);
+    std::abort();
+  }
 }
 
 bool LeavesOutFlushes() {
@@ -53,6 +72,7 @@ void bobbin_power_loss_mark(const bobbin::powerloss::Mark* mark) {
     std::perror("marker");
     std::abort();
   }
+  bobbin::powerloss::AfterMark();
 }
 int fdatasync(int file) { return bobbin::powerloss::Flush("fdatasync", file); }
 int fsync(int file) { return bobbin::powerloss::Flush("fsync", file); }

@@ -1,0 +1,91 @@
+#include "tests/machine/flaky_machine.h"
+
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+
+#include "tests/machine/block_device_run.h"
+#include "tests/support/child_process.h"
+
+namespace bobbin::powerloss {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kLinux[] = "/usr/bin/linux.uml";
+
+char LetterOf(std::size_t disk) { return static_cast<char>('a' + disk); }
+
+std::string ContentOf(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// Ends with the machine. What it prints is in `console`.
+void Start(const std::string& step, std::size_t disks, const fs::path& directory) {
+  std::ofstream(directory / "step") << step << "\n";
+  fs::remove(directory / "done");
+  std::string command = fmt::format(
+      "exec timeout -s KILL 280 {} mem=256M root=/dev/root rootfstype=hostfs ro init={} WORK={} "
+      "uml_dir={} con=null con0=null,fd:1 quiet panic=-1",
+      kLinux, BOBBIN_GUEST_SCRIPT, directory.string(), directory.string());
+  for (std::size_t i = 0; i < disks; ++i) {
+    command += fmt::format(" ubd{}={}", LetterOf(i), (directory / "disk-").string() + LetterOf(i));
+  }
+  command += fmt::format(" < /dev/null >> {} 2>&1", (directory / "console").string());
+  ChildProcess({"/bin/sh", "-c", command}).Wait();
+  if (!fs::exists(directory / "done")) {
+    throw std::runtime_error("the machine did not get to its end:\n" +
+                             ContentOf(directory / "console"));
+  }
+}
+
+FlakyDiskOutcome OutcomeOf(std::size_t disk, const fs::path& directory) {
+  FlakyDiskOutcome outcome;
+  std::string target;
+  std::ifstream(directory / fmt::format("status-{}", LetterOf(disk))) >> outcome.status >> target;
+  outcome.broke = target == "flakey";
+  const std::string verdict = ContentOf(directory / fmt::format("verdict-{}", LetterOf(disk)));
+  if (verdict != "sound\n") outcome.wrong = verdict.empty() ? "no verdict\n" : verdict;
+  return outcome;
+}
+
+}  // namespace
+
+std::string WhyNoMachine() {
+  if (!fs::exists(kLinux)) return std::string("no ") + kLinux;
+  for (const char* const program : {"dmsetup", "insmod"}) {
+    if (!fs::exists(fs::path("/sbin") / program)) return std::string("no /sbin/") + program;
+  }
+  return {};
+}
+
+std::vector<FlakyDiskOutcome> RunFlakyDisks(const std::vector<FlakyDiskPlan>& disks,
+                                            const RoundDirectory& directory) {
+  std::ofstream plan(directory.Path() / "plan");
+  for (std::size_t i = 0; i < disks.size(); ++i) {
+    const FlakyDiskPlan& disk = disks[i];
+    plan << fmt::format("{} {} {} {} {} {} {} {}\n", LetterOf(i), disk.file_system, disk.fault,
+                        disk.mark, disk.round.seed, disk.round.operations,
+                        disk.round.mutant.empty() ? "none" : disk.round.mutant,
+                        disk.round.acknowledge_early ? "--acknowledge-early" : "");
+    if (!MakeDisk(directory.Path() / fmt::format("disk-{}", LetterOf(i)), disk.file_system)) {
+      throw std::runtime_error("no mkfs." + disk.file_system);
+    }
+  }
+  plan.close();
+  fs::create_symlink(BOBBIN_POWER_LOSS_MARKER, directory.Path() / "marker");
+  fs::create_symlink(BOBBIN_POWER_LOSS_WORKLOAD, directory.Path() / "workload");
+  fs::create_symlink(BOBBIN_JUDGE, directory.Path() / "judge");
+  Start("run", disks.size(), directory.Path());
+  Start("judge", disks.size(), directory.Path());
+  std::vector<FlakyDiskOutcome> outcomes;
+  for (std::size_t i = 0; i < disks.size(); ++i) {
+    outcomes.push_back(OutcomeOf(i, directory.Path()));
+  }
+  return outcomes;
+}
+
+}  // namespace bobbin::powerloss
