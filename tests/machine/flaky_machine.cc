@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <random>
 #include <stdexcept>
 
 #include "tests/machine/block_device_run.h"
@@ -47,12 +48,23 @@ FlakyDiskOutcome OutcomeOf(std::size_t disk, const fs::path& directory) {
   std::string target;
   std::ifstream(directory / fmt::format("status-{}", LetterOf(disk))) >> outcome.status >> target;
   outcome.broke = target == "flakey";
+  outcome.errors = ContentOf(directory / fmt::format("errors-{}", LetterOf(disk)));
   const std::string verdict = ContentOf(directory / fmt::format("verdict-{}", LetterOf(disk)));
   if (verdict != "sound\n") outcome.wrong = verdict.empty() ? "no verdict\n" : verdict;
   return outcome;
 }
 
 }  // namespace
+
+std::vector<FlakyDiskPlan> RandomPlans(std::uint64_t seed, std::size_t count) {
+  std::mt19937_64 random(seed);
+  std::vector<FlakyDiskPlan> plans;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto mark = static_cast<unsigned>(2 + random() % 200);
+    plans.push_back({i % 2 == 0 ? "ext4" : "xfs", "error_writes", mark, {random() & 0xFFFFFF, 24}});
+  }
+  return plans;
+}
 
 std::string WhyNoMachine() {
   if (!fs::exists(kLinux)) return std::string("no ") + kLinux;

@@ -20,10 +20,14 @@ struct FlakyDiskPlan {
 struct FlakyDiskOutcome {
   bool broke = false;  // The workload was not over before the moment came.
   int status = -1;     // Of the workload; -1: it did not get that far.
+  std::string errors;  // That it printed.
   std::string wrong;   // Of what was found then; empty: nothing.
 };
 
 inline constexpr std::size_t kFlakyDisksMax = 16;
+
+// Disks of both file systems, at most kFlakyDisksMax, that fail at some moment.
+std::vector<FlakyDiskPlan> RandomPlans(std::uint64_t seed, std::size_t count);
 
 // Why there can be no such machine here; empty: it can be.
 std::string WhyNoMachine();

@@ -6,7 +6,7 @@
 #               "judge": each disk, sound again, is mounted as it was left, and judged
 #   $WORK/plan  lines of: disk, file system, fault, mark, seed, operations, mutant, option
 #
-# For disk a, run leaves marks-a and status-a, judge leaves verdict-a. The end is a crash: nothing
+# For disk a, run leaves marks-a, errors-a and status-a, judge leaves verdict-a. The end is a crash: nothing
 # that is only in memory survives it.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc none /proc
@@ -30,7 +30,7 @@ run() {
   LD_PRELOAD=/dev/work/marker BOBBIN_POWER_LOSS_LOG=/dev/work/marks-$disk \
     BOBBIN_POWER_LOSS_MUTANT=$mutant BOBBIN_POWER_LOSS_AT=$mark \
     BOBBIN_POWER_LOSS_COMMAND="dmsetup resume --noflush --nolockfs disk$disk" \
-    ./workload /dev/disk "$seed" "$operations" $option
+    ./workload /dev/disk "$seed" "$operations" $option 2> "errors-$disk"
   echo "$? $(dmsetup table "disk$disk" | cut -d ' ' -f 3)" > "status-$disk"
   umount -l /dev/disk
 }

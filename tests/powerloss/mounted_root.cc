@@ -47,6 +47,17 @@ Found LookAtRoot(const fs::path& root) {
   return found;
 }
 
+void WriteSparse(const FileImage& image, const fs::path& path) {
+  const int file = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  BOBBIN_CHECK(file >= 0 && ftruncate(file, static_cast<off_t>(image.bytes)) == 0);
+  for (std::size_t i = 0; i < image.pages.size(); ++i) {
+    if (!image.pages[i]) continue;
+    const auto offset = static_cast<off_t>(i * kPageBytes);
+    BOBBIN_CHECK(pwrite(file, image.pages[i]->bytes.data(), kPageBytes, offset) == kPageBytes);
+  }
+  close(file);
+}
+
 MountedImage::MountedImage(const fs::path& directory, std::string file_system)
     : root_(directory / "mounted"),
       image_(directory / "disk"),
@@ -56,18 +67,6 @@ MountedImage::MountedImage(const fs::path& directory, std::string file_system)
 
 MountedImage::~MountedImage() {
   if (shared_of_) RemoveVolatileState(*shared_of_);
-}
-
-// Anew each time: a mount writes where it likes.
-void MountedImage::Set(const FileImage& disk) const {
-  const int file = open(image_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  BOBBIN_CHECK(file >= 0 && ftruncate(file, static_cast<off_t>(disk.bytes)) == 0);
-  for (std::size_t i = 0; i < disk.pages.size(); ++i) {
-    if (!disk.pages[i]) continue;
-    const auto offset = static_cast<off_t>(i * kPageBytes);
-    BOBBIN_CHECK(pwrite(file, disk.pages[i]->bytes.data(), kPageBytes, offset) == kPageBytes);
-  }
-  close(file);
 }
 
 Found MountedImage::Look() {

@@ -22,6 +22,9 @@ struct Found {
 // The database and the drop directory that the workload makes below `root`.
 Found LookAtRoot(const std::filesystem::path& root);
 
+// In place of what was there.
+void WriteSparse(const FileImage& image, const std::filesystem::path& path);
+
 // One state of a block device after the other, each mounted, which replays its journal.
 class MountedImage {
  public:
@@ -31,9 +34,8 @@ class MountedImage {
   MountedImage(const MountedImage&) = delete;
   MountedImage& operator=(const MountedImage&) = delete;
 
-  const std::filesystem::path& ImageFile() const { return image_; }
-
-  void Set(const FileImage& disk) const;
+  // All of it anew: a mount writes where it likes.
+  void Set(const FileImage& disk) const { WriteSparse(disk, image_); }
   Found Look();
 
  private:

@@ -364,8 +364,7 @@ class Worker {
     std::error_code error;
     fs::create_directories(options_.keep, error);
     if (place.is_disk) {
-      disk_image_->Set(place.data);
-      fs::copy(disk_image_->ImageFile(), options_.keep / name, error);
+      WriteSparse(place.data, options_.keep / name);
     } else {
       image_.Set(place.data, place.identity);
       fs::copy(image_.Directory(), options_.keep / name, fs::copy_options::recursive, error);

@@ -1,6 +1,7 @@
 // bobbin_soak: opens what power cuts could leave, for as long as it is told to.
 //
 //   bobbin_soak --minutes N [--seed S] [--workers W] [--keep DIRECTORY] [--mutant M]
+//   bobbin_soak --real-disks ...
 //   bobbin_soak --replay DIRECTORY
 //
 // In rounds: the workload is recorded (workload.cc) with a seed of its own, in every third round
@@ -8,6 +9,9 @@
 // states that failed; --replay opens the states of a kept round again. Threads take turns as they
 // like, so a seed repeats a workload, and a kept round repeats everything. Exit status 1: there
 // were failures.
+//
+// With --real-disks the workload runs on ext4 and XFS in turn (tests/machine): what power cuts
+// could leave of the block device is mounted, and disks begin to fail in a machine of its own.
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -20,7 +24,11 @@
 #include <random>
 #include <thread>
 
+#include "tests/machine/block_device_run.h"
+#include "tests/machine/flaky_machine.h"
 #include "tests/powerloss/recorded_run.h"
+#include "tests/support/child_process.h"
+#include "tests/support/loop_device.h"
 
 namespace bobbin::powerloss {
 namespace {
@@ -36,6 +44,7 @@ struct Settings {
   std::string keep = "build/soak-failures";
   std::string mutant;
   std::string replay;
+  bool real_disks = false;
 };
 
 struct Totals {
@@ -50,7 +59,8 @@ class Soak {
 
   int RunRounds() {
     while (SteadyClock::now() < end_) {
-      if (!RunRound(settings_.seed + totals_.rounds)) return 70;
+      const std::uint64_t seed = settings_.seed + totals_.rounds;
+      if (!(settings_.real_disks ? RunRealDisks(seed) : RunRound(seed))) return 70;
     }
     Summarize();
     return totals_.failures == 0 ? 0 : 1;
@@ -66,7 +76,10 @@ class Soak {
     settings_.seed = seed;
     end_ = SteadyClock::time_point::max();
     const RoundDirectory directory;
-    Take(ReplayRecorded(settings_.replay, directory, Options(seed)));
+    ReplayOptions options = Options(seed);
+    std::ifstream(fs::path(settings_.replay) / "file-system") >> options.file_system;
+    if (!options.file_system.empty()) EnterPrivateMounts();
+    Take(ReplayRecorded(settings_.replay, directory, options));
     Summarize();
     return totals_.failures == 0 ? 0 : 1;
   }
@@ -90,6 +103,51 @@ class Soak {
     Take(result);
     if (result.failures > 0) Keep(round, directory);
     return true;
+  }
+
+  bool RunRealDisks(std::uint64_t seed) {
+    if (totals_.rounds % 3 == 2) return RunMachine(seed);
+    const std::string file_system = totals_.rounds % 3 == 0 ? "ext4" : "xfs";
+    const std::string why = WhyNoBlockDevice(file_system);
+    if (!why.empty()) return Refuse(file_system + " on a block device", why);
+    Round round{seed, static_cast<unsigned>(8 + seed % 32), settings_.mutant};
+    const RoundDirectory directory;
+    if (!RecordBlockDevice(round, file_system, directory)) return false;
+    std::ofstream(directory.Path() / "file-system") << file_system << "\n";
+    ReplayOptions options = Options(seed);
+    options.file_system = file_system;
+    options.states_per_cut = 6;
+    options.combinations_max = 4;
+    options.share_of_cuts = 0.25;
+    options.keep = directory.Path() / "failed";
+    const ReplayResult result = ReplayRecorded(directory.Path(), directory, options);
+    Take(result);
+    if (result.failures > 0) Keep(round, directory);
+    return true;
+  }
+
+  bool RunMachine(std::uint64_t seed) {
+    const std::string why = WhyNoMachine();
+    if (!why.empty()) return Refuse("disks that fail", why);
+    std::vector<FlakyDiskPlan> plans = RandomPlans(seed, kFlakyDisksMax);
+    for (FlakyDiskPlan& plan : plans) plan.round.mutant = settings_.mutant;
+    const RoundDirectory directory;
+    ReplayResult result;
+    for (const FlakyDiskOutcome& outcome : RunFlakyDisks(plans, directory)) {
+      ++result.states;
+      if (outcome.wrong.empty()) continue;
+      ++result.failures;
+      result.reports.push_back(
+          fmt::format("disk {} of seed {}:\n{}", result.states, seed, outcome.wrong));
+    }
+    Take(result);
+    if (result.failures > 0) Keep({seed}, directory);
+    return true;
+  }
+
+  static bool Refuse(const std::string& what, const std::string& why) {
+    std::fprintf(stderr, "bobbin_soak: no %s here: %s\n", what.c_str(), why.c_str());
+    return false;
   }
 
   ReplayOptions Options(std::uint64_t seed) {
@@ -116,8 +174,9 @@ class Soak {
     const fs::path to = fs::absolute(settings_.keep) / fmt::format("round-{}", round.seed);
     std::error_code error;
     fs::create_directories(to, error);
-    fs::copy(directory.Path(), to,
-             fs::copy_options::recursive | fs::copy_options::overwrite_existing, error);
+    // Disks are mostly holes.
+    ChildProcess({"cp", "-a", "--sparse=always", directory.Path().string() + "/.", to.string()})
+        .Wait();
     std::ofstream(to / "seed") << round.seed << "\n";
     std::printf(
         "round %s%s%s: kept, with the states that failed\n"
@@ -170,6 +229,7 @@ int Main(int argument_count, char** arguments) {
       ->check(CLI::Range(1, 64));
   app.add_option("--keep", settings.keep, "Where rounds that fail are kept")->capture_default_str();
   app.add_option("--mutant", settings.mutant, "A lie of the recorder (record_log.h), to be found");
+  app.add_flag("--real-disks", settings.real_disks, "On ext4 and XFS, as root");
   app.add_option("--replay", settings.replay, "Opens the states of a kept round again");
   CLI11_PARSE(app, argument_count, arguments);
   Soak soak(settings);
