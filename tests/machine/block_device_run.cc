@@ -35,8 +35,8 @@ bool MakeDisk(const fs::path& file, const std::string& file_system) {
   std::ofstream(file).close();
   fs::resize_file(file, kDiskBytes);
   // XFS, too, goes on a disk of this size, though nobody should use it there.
-  const std::string make =
-      file_system == "xfs" ? "mkfs.xfs -q --unsupported -s size=4096 " : "mkfs.ext4 -q -F -b 4096 ";
+  const std::string make = file_system == "xfs" ? "mkfs.xfs -q --unsupported -s size=4096 "
+                                                : "mkfs." + file_system + " -q -F -b 4096 ";
   return std::system(
              ("PATH=$PATH:/usr/sbin:/sbin " + make + file.string() + " 2> /dev/null").c_str()) == 0;
 }

@@ -10,7 +10,8 @@
 
 namespace bobbin::powerloss {
 
-// Makes the file a small disk with an empty file system, as mount(2) names it: ext4 or xfs.
+// Makes the file a small disk with an empty file system, as mount(2) names it: ext2, ext4
+// or xfs.
 // False: there is no such mkfs here.
 bool MakeDisk(const std::filesystem::path& file, const std::string& file_system);
 

@@ -48,9 +48,13 @@ FlakyDiskOutcome OutcomeOf(std::size_t disk, const fs::path& directory) {
   std::string target;
   std::ifstream(directory / fmt::format("status-{}", LetterOf(disk))) >> outcome.status >> target;
   outcome.broke = target == "flakey";
-  outcome.errors = ContentOf(directory / fmt::format("errors-{}", LetterOf(disk)));
-  const std::string verdict = ContentOf(directory / fmt::format("verdict-{}", LetterOf(disk)));
-  if (verdict != "sound\n") outcome.wrong = verdict.empty() ? "no verdict\n" : verdict;
+  const auto said = [&](const char* what) {
+    return ContentOf(directory / fmt::format("{}-{}", what, LetterOf(disk)));
+  };
+  outcome.errors = said("errors");
+  outcome.shown = said("shown");
+  outcome.stale = said("stale");
+  outcome.verdict = said("verdict");
   return outcome;
 }
 
@@ -79,8 +83,9 @@ std::vector<FlakyDiskOutcome> RunFlakyDisks(const std::vector<FlakyDiskPlan>& di
   std::ofstream plan(directory.Path() / "plan");
   for (std::size_t i = 0; i < disks.size(); ++i) {
     const FlakyDiskPlan& disk = disks[i];
-    plan << fmt::format("{} {} {} {} {} {} {} {}\n", LetterOf(i), disk.file_system, disk.fault,
-                        disk.mark, disk.round.seed, disk.round.operations,
+    plan << fmt::format("{} {} {} {} {} {} {} {} {} {}\n", LetterOf(i), disk.file_system,
+                        disk.fault, disk.moment, disk.number, disk.looks ? "verify" : "none",
+                        disk.round.seed, disk.round.operations,
                         disk.round.mutant.empty() ? "none" : disk.round.mutant,
                         disk.round.acknowledge_early ? "--acknowledge-early" : "");
     if (!MakeDisk(directory.Path() / fmt::format("disk-{}", LetterOf(i)), disk.file_system)) {

@@ -11,17 +11,23 @@
 namespace bobbin::powerloss {
 
 struct FlakyDiskPlan {
-  std::string file_system;  // As mount(2) names it: ext4 or xfs.
-  std::string fault;        // What dm-flakey does to it: error_writes or drop_writes.
-  unsigned mark = 0;        // After so many marks of the workload.
-  Round round{};            // Of the mutants, no-sync.
+  std::string file_system;      // As mount(2) names it: ext4, xfs, or ext2, which never shuts down.
+  std::string fault;            // What dm-flakey does to it: error_writes or drop_writes.
+  unsigned number = 0;          // After so many marks of the workload,
+  Round round{};                // Of the mutants, no-sync.
+  std::string moment = "MARK";  // or "FLUSH": of its fdatasyncs; a root page is written then.
+  // Before the power goes the disk is sound again, memory is compared with it, and it is judged.
+  bool looks = false;
 };
 
 struct FlakyDiskOutcome {
-  bool broke = false;  // The workload was not over before the moment came.
-  int status = -1;     // Of the workload; -1: it did not get that far.
-  std::string errors;  // That it printed.
-  std::string wrong;   // Of what was found then; empty: nothing.
+  bool broke = false;   // The workload was not over before the moment came.
+  int status = -1;      // Of the workload; -1: it did not get that far.
+  std::string errors;   // That it printed.
+  std::string shown;    // What the look showed,
+  std::string verdict;  // and what there was after the power cut; both in the same words.
+  std::string stale;    // How much the look found in memory only.
+  bool IsSound() const { return verdict.starts_with("sound\n"); }
 };
 
 inline constexpr std::size_t kFlakyDisksMax = 16;

@@ -2,7 +2,8 @@
 // appended to the file that BOBBIN_POWER_LOSS_LOG names, each with one write; when the workload
 // goes on it is where it will stay.
 //
-//   BOBBIN_POWER_LOSS_AT=N            the moment after the Nth mark:
+//   BOBBIN_POWER_LOSS_AT_MARK=N       after the Nth mark,
+//   BOBBIN_POWER_LOSS_AT_FLUSH=N      or the Nth fdatasync: then LMDB writes its root page,
 //   BOBBIN_POWER_LOSS_COMMAND=C       the shell's command C runs, while other threads work on
 //   BOBBIN_POWER_LOSS_MUTANT=no-sync  every fdatasync and fsync is left out; a proof on a real disk
 //                                     must find that
@@ -34,19 +35,27 @@ int OpenMarks() {
   return file;
 }
 
-// Nothing preloaded: the command's programs are no workload.
-void AfterMark() {
-  static const char* const at = std::getenv("BOBBIN_POWER_LOSS_AT");
-  static const char* const command = std::getenv("BOBBIN_POWER_LOSS_COMMAND");
-  static const std::uint64_t moment = at == nullptr ? 0 : std::strtoull(at, nullptr, 10);
-  static std::atomic<std::uint64_t> count = 0;
-  if (++count != moment || command == nullptr) return;
-  const std::string alone = std::string("unset LD_PRELOAD; ") + command;
-  if (std::system(alone.c_str()) != 0) {
+class Moment {
+ public:
+  explicit Moment(const char* variable) {
+    if (const char* const number = std::getenv(variable)) {
+      number_ = std::strtoull(number, nullptr, 10);
+    }
+  }
+  void Pass() {
+    if (++count_ != number_) return;
+    const char* const command = std::getenv("BOBBIN_POWER_LOSS_COMMAND");
+    // Its programs are no workload.
+    const std::string alone = std::string("unset LD_PRELOAD; ") + (command ? command : "false");
+    if (std::system(alone.c_str()) == 0) return;
     std::fprintf(stderr, "marker: %s failed\n", command);
     std::abort();
   }
-}
+
+ private:
+  std::uint64_t number_ = 0;
+  std::atomic<std::uint64_t> count_ = 0;
+};
 
 bool LeavesOutFlushes() {
   const char* const mutant = std::getenv(kMutantVariable);
@@ -72,9 +81,15 @@ void bobbin_power_loss_mark(const bobbin::powerloss::Mark* mark) {
     std::perror("marker");
     std::abort();
   }
-  bobbin::powerloss::AfterMark();
+  static bobbin::powerloss::Moment moment("BOBBIN_POWER_LOSS_AT_MARK");
+  moment.Pass();
 }
-int fdatasync(int file) { return bobbin::powerloss::Flush("fdatasync", file); }
+int fdatasync(int file) {
+  const int result = bobbin::powerloss::Flush("fdatasync", file);
+  static bobbin::powerloss::Moment moment("BOBBIN_POWER_LOSS_AT_FLUSH");
+  moment.Pass();
+  return result;
+}
 int fsync(int file) { return bobbin::powerloss::Flush("fsync", file); }
 
 #pragma GCC visibility pop

@@ -135,10 +135,10 @@ class Soak {
     ReplayResult result;
     for (const FlakyDiskOutcome& outcome : RunFlakyDisks(plans, directory)) {
       ++result.states;
-      if (outcome.wrong.empty()) continue;
+      if (outcome.IsSound()) continue;
       ++result.failures;
       result.reports.push_back(
-          fmt::format("disk {} of seed {}:\n{}", result.states, seed, outcome.wrong));
+          fmt::format("disk {} of seed {}:\n{}", result.states, seed, outcome.verdict));
     }
     Take(result);
     if (result.failures > 0) Keep({seed}, directory);
