@@ -52,7 +52,7 @@ class Scan {
 
   Result<void> Find() {
     ASSIGN_OR_RETURN(const std::uint64_t file_bytes, file_.FileBytes());
-    std::string window(kWindowBytes, '\0');
+    std::string window(std::min<std::uint64_t>(kWindowBytes, file_bytes), '\0');
     for (std::uint64_t at = 0; at < file_bytes; at += kWindowBytes) {
       if (progress_) progress_(at, file_bytes);
       ASSIGN_OR_RETURN(const std::size_t count, file_.Read(at, window));
@@ -70,6 +70,8 @@ class Scan {
     if (number < run_end_) return {};
     const std::string_view page = bytes.substr(0, page_bytes_);
     const auto header = lmdb::LoadAt<lmdb::PageHeader>(page, 0);
+    // Content, but for a page that tells itself apart: the run may be a thing of the past.
+    if (number < broken_run_end_ && header.number != number) return {};
     if (header.number == number && header.flags == lmdb::kOverflowPage) {
       return FindInRun(number, header, bytes);
     }
@@ -95,13 +97,14 @@ class Scan {
                        file_.Read(number * page_bytes_ + sizeof(header), run_));
       value = std::string_view(run_).substr(0, count);
     }
-    std::uint64_t pages = header.OverflowPages();
     if (length && TryAdd(value.substr(0, *length), number * page_bytes_ + sizeof(header))) {
-      pages = lmdb::OverflowPagesFor(*length, page_bytes_);
+      run_end_ = number + lmdb::OverflowPagesFor(*length, page_bytes_);
+    } else {
+      // A damaged number must not hide what follows.
+      broken_run_end_ =
+          number + std::min<std::uint64_t>(header.OverflowPages(),
+                                           lmdb::OverflowPagesFor(kv::kValueBytesMax, page_bytes_));
     }
-    // A damaged number must not hide what follows.
-    run_end_ = number + std::clamp<std::uint64_t>(
-                            pages, 1, lmdb::OverflowPagesFor(kv::kValueBytesMax, page_bytes_));
     return {};
   }
 
@@ -183,7 +186,9 @@ class Scan {
   bool newest_is_last_ = false;
   std::optional<std::vector<bool>> is_free_;
   std::uint64_t last_sequence_ = 0;
-  std::uint64_t run_end_ = 0;  // The page after the overflow pages that are being passed.
+  // The page after the overflow pages that are being passed: of a whole record, and of another.
+  std::uint64_t run_end_ = 0;
+  std::uint64_t broken_run_end_ = 0;
   std::string run_;
   SalvageScan scan_;
 };

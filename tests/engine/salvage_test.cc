@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 
 #include <chrono>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -290,6 +291,23 @@ TEST_F(Salvaging, OfPagesDestroyedAtRandomTheRestComesBackUnharmed) {
       if (message.fate < SalvageFate::kDamaged) continue;
       EXPECT_TRUE(fs::exists(Target() / "salvaged" / (ToQueueId(message.id) + ".eml")));
     }
+  }
+}
+
+// LMDB leaves the header of a run where it was when other pages have taken the place of its end.
+TEST_F(Salvaging, ARunOfThePastHidesNoPageThatIsThereNow) {
+  MakePast(8);
+  const RecordCodec codec(Must(ReadIdentityFile(database_.Path())).record_key);
+  const auto found_with = [&](std::size_t page, const std::string& content) {
+    std::string bytes = sound_;
+    Spill(File(), bytes.replace(page * kPage, content.size(), content));
+    return Must(ScanForRecords(Must(kv::LmdbPageFile::Open(File())), codec)).found;
+  };
+  for (std::size_t page = 2; page < sound_.size() / kPage; ++page) {
+    const lmdb::PageHeader header{page, 0, lmdb::kOverflowPage, 16, 0};
+    std::string run(kPage, 'x');
+    std::memcpy(run.data(), &header, sizeof(header));
+    EXPECT_EQ(found_with(page, run), found_with(page, std::string(kPage, '\0'))) << "page " << page;
   }
 }
 

@@ -1,31 +1,13 @@
 // .msg files: read to the end of every stream, or refused with one of the errors of msg_file.h.
 
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include <string>
-
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/memory_file.h"
 #include "tools/bobbin/msg_file.h"
 
 namespace bobbin::fuzz {
 namespace {
 
 using namespace bobbin::cli;  // NOLINT(google-build-using-namespace)
-
-class MemoryFile {
- public:
-  explicit MemoryFile(std::string_view bytes) : file_(memfd_create("fuzz.msg", MFD_CLOEXEC)) {
-    BOBBIN_CHECK(write(file_, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
-  }
-  ~MemoryFile() { close(file_); }
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
-  std::string Path() const { return "/proc/self/fd/" + std::to_string(file_); }
-
- private:
-  int file_;
-};
 
 void Check(const Error& error) {
   BOBBIN_CHECK(error.code == ErrorCode::kCorruptData || error.code == ErrorCode::kTooBig ||
