@@ -431,7 +431,7 @@ class Rebuild {
     if (references == references_.end()) {
       if (!exported_bodies_.contains(body) && dropped_bodies_.insert(body).second) {
         ++report_.bodies;
-        RETURN_IF_ERROR(WriteFlushed(
+        RETURN_IF_ERROR(WriteExport(
             directory_ / kExportDirectory / ("content-" + std::to_string(body) + ".eml"),
             ContentAsFarAsItGoes(rows, body)));
       }
@@ -474,7 +474,7 @@ Result<SalvageReport> Salvage(const fs::path& source, const fs::path& target,
     const RecordCodec codec(identity.record_key);
     ASSIGN_OR_RETURN(SalvageScan scan, ScanForRecords(file, codec, options.progress));
     ASSIGN_OR_RETURN(report, Rebuild(aside, identity, std::move(scan), options).Run(file));
-    return SyncPath(aside / kExportDirectory);
+    return FlushExports(aside / kExportDirectory);
   }));
   return report;
 }

@@ -1,10 +1,11 @@
 #include "engine/salvage_export.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-
-#include "engine/identity_file.h"
 
 namespace bobbin {
 namespace {
@@ -79,20 +80,28 @@ Result<void> ExportRemains(const std::filesystem::path& path, RowReader& rows,
     text += "\r\n[property " + ToHex(Key8(stream.tag.value).substr(4)) + "]\r\n";
     text += ContentAsFarAsItGoes(rows, stream.body);
   }
-  return WriteFlushed(path, text);
+  return WriteExport(path, text);
 }
 
-Result<void> WriteFlushed(const std::filesystem::path& path, std::string_view bytes) {
-  {
-    std::ofstream file(path, std::ios::binary | std::ios::trunc);
-    file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    file.flush();
-    if (!file) {
-      return Fail(errno == ENOSPC ? ErrorCode::kNotEnoughDisk : ErrorCode::kDiskError,
-                  "writing " + path.string() + ": " + std::strerror(errno));
-    }
+Result<void> WriteExport(const std::filesystem::path& path, std::string_view bytes) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  file.flush();
+  if (file) return {};
+  return Fail(errno == ENOSPC ? ErrorCode::kNotEnoughDisk : ErrorCode::kDiskError,
+              "writing " + path.string() + ": " + std::strerror(errno));
+}
+
+Result<void> FlushExports(const std::filesystem::path& directory) {
+  const int file = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (file >= 0 && syncfs(file) == 0) {
+    close(file);
+    return {};
   }
-  return SyncPath(path);
+  const int error = errno;
+  if (file >= 0) close(file);
+  return Fail(error == ENOSPC ? ErrorCode::kNotEnoughDisk : ErrorCode::kDiskError,
+              "flushing " + directory.string() + ": " + std::strerror(error));
 }
 
 }  // namespace bobbin

@@ -26,9 +26,13 @@ std::string ContentAsFarAsItGoes(RowReader& rows, std::uint64_t body);
 // The rows of recipients that can be read; others are passed over.
 Result<RecipientTable> RecipientsAsFarAsTheyGo(RowReader& rows, std::uint64_t message);
 
-// Writes `remains` and flushes it. Replaces what is there.
+// Writes `remains`, not yet durable. Replaces what is there.
 Result<void> ExportRemains(const std::filesystem::path& path, RowReader& rows,
                            const MessageRemains& remains);
-Result<void> WriteFlushed(const std::filesystem::path& path, std::string_view bytes);
+Result<void> WriteExport(const std::filesystem::path& path, std::string_view bytes);
+
+// Makes all of them durable, and their names: the whole file system at once, because a flush for
+// each of many thousands is what salvage would spend its time on.
+Result<void> FlushExports(const std::filesystem::path& directory);
 
 }  // namespace bobbin
