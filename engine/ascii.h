@@ -24,6 +24,8 @@ inline std::string LowerCase(std::string_view text) {
   return lower;
 }
 
+inline bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
 inline bool IsAscii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });
 }

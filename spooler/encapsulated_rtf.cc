@@ -5,6 +5,7 @@
 #include <map>
 #include <vector>
 
+#include "engine/ascii.h"
 #include "spooler/code_page.h"
 
 namespace bobbin {
@@ -13,8 +14,6 @@ namespace {
 constexpr std::size_t kGroupDepthMax = 1'000;
 
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
 int HexDigit(char c) {
   if (IsDigit(c)) return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;

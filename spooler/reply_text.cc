@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "engine/ascii.h"
+
 namespace bobbin {
 namespace {
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 // The length of the UTF-8 character at the start of `text`; 0 when there is none.
 std::size_t CharacterBytes(std::string_view text) {

@@ -20,8 +20,6 @@ constexpr std::size_t kReplyBytesMax = std::size_t{64} << 10;  // Then the conne
 constexpr std::size_t kReplyBytesKept = std::size_t{8} << 10;  // More is read but not kept.
 constexpr milliseconds kLookAround{250};  // How often a wait looks whether it is cancelled.
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
 }  // namespace
 
 SmtpConnection::SmtpConnection(const SmtpSettings& settings, const std::atomic<bool>& cancelled)

@@ -18,6 +18,7 @@ namespace {
 
 using kv::test::DamagedCopy;
 using kv::test::ForkedChild;
+using kv::test::kDamageCases;
 using kv::test::Kind;
 
 enum Ending { kAsItWas = 0, kRefused = 1, kRowsNamed = 2, kFirstWrong = 10 };
@@ -28,9 +29,8 @@ class DamagedPages : public testing::Test {
     MessageStore& store = database_.Store();
     for (int i = 0; i < 40; ++i) {
       Message message = NewDraft(store, {"a@x.test", "b@x.test"}, "subject " + std::to_string(i));
-      MessageBodyWriter writer = store.NewContent();
-      Must(writer.Append(std::string(i % 8 == 1 ? 60'000 : 700, static_cast<char>('a' + i % 26))));
-      Must(message.SetContent(Must(writer.Finish())));
+      SetContent(store, message,
+                 std::string(i % 8 == 1 ? 60'000 : 700, static_cast<char>('a' + i % 26)));
       const EntryId id = Must(message.Id());
       Must(message.SubmitMessage());
       ids_.push_back(id);
@@ -110,7 +110,7 @@ class DamagedPages : public testing::Test {
 // Its keys are still in order, and every record of it is whole.
 TEST_F(DamagedPages, WithAChangedKeyAreNoAnswerThatAMessageIsGone) {
   const std::filesystem::path file = database_.Path() / "data.mdb";
-  std::string bytes = kv::test::Slurp(file);
+  std::string bytes = ReadFile(file);
   const std::string node = Key8(ids_.back().Object()) + std::string(kRecordMagicBytes);
   int changed = 0;
   for (std::size_t at = bytes.find(node); at != std::string::npos; at = bytes.find(node, at + 1)) {
@@ -118,42 +118,28 @@ TEST_F(DamagedPages, WithAChangedKeyAreNoAnswerThatAMessageIsGone) {
     ++changed;
   }
   ASSERT_GT(changed, 0);
-  kv::test::Spill(file, bytes);
+  WriteFile(file, bytes);
   const Result<Database> opened = Database::Open(database_.Path());
   ASSERT_THAT(opened, IsError(ErrorCode::kCorruptStore));
   EXPECT_NE(opened.error().detail.find("not that of its key"), std::string::npos);
 }
 
 TEST_F(DamagedPages, AreRefusedOrNamedAndNeverBelieved) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  constexpr int kCases = 20;  // Each is a process of its own, which the sanitizers make slow.
-#else
-  constexpr int kCases = 300;
-#endif
   const std::filesystem::path file = database_.Path() / "data.mdb";
   const auto groups = kv::test::PagesByGroup(file);
   ASSERT_EQ(groups.size(), 5U) << "a kind of page is missing";
   kv::test::Random random(11);
-  DamagedCopy copy(kv::test::Slurp(file));
+  DamagedCopy copy(ReadFile(file));
   std::filesystem::copy(database_.Path() / "identity", copy.Directory() / "identity");
   std::map<int, int> endings;
-  for (const auto& [group, pages] : groups) {
-    for (const Kind kind :
-         {Kind::kBit, Kind::kZeros, Kind::kGarbage, Kind::kOtherPage, Kind::kTruncation}) {
-      for (int i = 0; i < kCases; ++i) {
-        const std::uint64_t page = pages[random() % pages.size()];
-        if (!copy.Damage(page, kind, random)) continue;
-        SCOPED_TRACE(testing::Message() << group << " page " << page << ", damage "
-                                        << static_cast<int>(kind) << ", case " << i);
-        const int ending = Use(copy.Directory());
-        ASSERT_TRUE(ending >= 0 && ending < kFirstWrong) << "ended with " << ending;
-        ++endings[ending];
-        if (ending != kRefused) copy.WillBeWritten();
-      }
-    }
-  }
-  EXPECT_GT(endings[kRefused], kCases * 3);
-  EXPECT_GT(endings[kRowsNamed], kCases / 3);
+  kv::test::ForEachDamage(copy, groups, random, [&](const std::string&, Kind) {
+    const int ending = Use(copy.Directory());
+    ASSERT_TRUE(ending >= 0 && ending < kFirstWrong) << "ended with " << ending;
+    ++endings[ending];
+    if (ending != kRefused) copy.WillBeWritten();
+  });
+  EXPECT_GT(endings[kRefused], kDamageCases * 3);
+  EXPECT_GT(endings[kRowsNamed], kDamageCases / 3);
   std::printf("%d as it was, %d refused, %d with rows named\n", endings[kAsItWas],
               endings[kRefused], endings[kRowsNamed]);
 }

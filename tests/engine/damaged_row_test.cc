@@ -60,15 +60,8 @@ std::string Flipped(std::string value, std::size_t at) {
 
 EntryId SubmitWithContent(MessageStore& store, std::string_view recipient, std::size_t bytes) {
   Message message = NewDraft(store, {std::string(recipient), "also@x.test"});
-  MessageBodyWriter writer = store.NewContent();
-  Must(writer.Append(std::string(bytes, 'x')));
-  Must(message.SetContent(Must(writer.Finish())));
-  Attachment attachment = Must(message.CreateAttachment());
-  MessageBodyWriter data = store.NewContent();
-  Must(data.Append(std::string(bytes, 'y')));
-  Must(attachment.SetStream(pr::kAttachDataBinary, Must(data.Finish())));
-  Must(Must(attachment.CreateEmbeddedMessage()).SaveChanges());
-  Must(attachment.SaveChanges());
+  SetContent(store, message, std::string(bytes, 'x'));
+  AttachStreamAndMessage(store, message, std::string(bytes, 'y'));
   const EntryId id = Must(message.Id());
   Must(message.SubmitMessage());
   return id;

@@ -10,18 +10,16 @@
 
 #include <chrono>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <random>
 #include <set>
 #include <sstream>
 
-#include "engine/attachment.h"
 #include "engine/identity_file.h"
 #include "engine/keyspace.h"
 #include "engine/named_property.h"
 #include "engine/salvage_scan.h"
+#include "tests/support/file_bytes.h"
 #include "tests/support/matchers.h"
 #include "tests/support/scripted_spooler.h"
 #include "tests/support/temporary_database.h"
@@ -35,15 +33,6 @@ namespace fs = std::filesystem;
 namespace lmdb = kv::lmdb;
 
 constexpr std::size_t kPage = 4096;
-
-std::string Slurp(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void Spill(const fs::path& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
 
 // Without its place in the queue, which is another when it is held.
 std::string Core(const std::string& description) {
@@ -66,19 +55,10 @@ class Salvaging : public testing::Test {
   EntryId Submit(std::size_t bytes, const std::string& to) {
     MessageStore& store = database_.Store();
     Message message = NewDraft(store, {to, "later@x.test"});
-    MessageBodyWriter writer = store.NewContent();
     std::string text(bytes, '\0');
     for (char& c : text) c = static_cast<char>('a' + random_() % 26);
-    Must(writer.Append(text));
-    Must(message.SetContent(Must(writer.Finish())));
-    if (bytes % 3 == 0) {
-      Attachment attachment = Must(message.CreateAttachment());
-      MessageBodyWriter data = store.NewContent();
-      Must(data.Append(text));
-      Must(attachment.SetStream(pr::kAttachDataBinary, Must(data.Finish())));
-      Must(Must(attachment.CreateEmbeddedMessage()).SaveChanges());
-      Must(attachment.SaveChanges());
-    }
+    SetContent(store, message, text);
+    if (bytes % 3 == 0) AttachStreamAndMessage(store, message, text);
     const EntryId id = Must(message.Id());
     Must(message.SubmitMessage());
     return id;
@@ -114,7 +94,7 @@ class Salvaging : public testing::Test {
     queue_ = QueueOrder(database_.Database());
     ASSERT_EQ(Findings(database_.Database()), "");
     database_.Close();
-    sound_ = Slurp(File());
+    sound_ = ReadFile(File());
   }
 
   fs::path File() const { return database_.Path() / "data.mdb"; }
@@ -206,7 +186,7 @@ TEST_F(Salvaging, AWholeDatabaseComesBackAsItWas) {
     EXPECT_EQ(Describe(salvaged, id), description) << id.ToHex();
   }
   for (const EntryId& id : deleted_) EXPECT_FALSE(IsStored(salvaged, id)) << id.ToHex();
-  EXPECT_TRUE(Slurp(File()) == sound_) << "the source is only read";
+  EXPECT_TRUE(ReadFile(File()) == sound_) << "the source is only read";
   EXPECT_THAT(Salvage(database_.Path(), Target()), IsError(ErrorCode::kCollision));
   // It is a database like any other.
   Database again = salvaged;
@@ -217,7 +197,7 @@ TEST_F(Salvaging, AWholeDatabaseComesBackAsItWas) {
 
 TEST_F(Salvaging, WithoutMetaAndBranchPagesNothingIsLostAndNothingIsSent) {
   MakePast(80);
-  Spill(File(), WithoutMetaAndBranchPages());
+  WriteFile(File(), WithoutMetaAndBranchPages());
   const SalvageReport report = SalvageNow();
   EXPECT_FALSE(report.is_proven);
   EXPECT_EQ(report.held, report.queued);
@@ -235,13 +215,13 @@ TEST_F(Salvaging, WhoIsTrueInALostTransactionIsNotSentToAgain) {
   const auto odd = lmdb::LoadAt<lmdb::Meta>(sound_, kPage + 16);
   std::string bytes = sound_;
   bytes.replace(odd.transaction > even.transaction ? kPage : 0, kPage, std::string(kPage, '\0'));
-  Spill(File(), bytes);
+  WriteFile(File(), bytes);
   EXPECT_FALSE(SalvageNow().is_proven);
   EXPECT_EQ(CountRestored(OpenTarget()), kept_.size());
   // Without the older one, the last is known to be the last.
   bytes = sound_;
   bytes.replace(odd.transaction > even.transaction ? 0 : kPage, kPage, std::string(kPage, '\0'));
-  Spill(File(), bytes);
+  WriteFile(File(), bytes);
   EXPECT_TRUE(SalvageNow().is_proven);
   EXPECT_EQ(QueueOrder(OpenTarget()), queue_);
 }
@@ -265,7 +245,7 @@ TEST_F(Salvaging, OfPagesDestroyedAtRandomTheRestComesBackUnharmed) {
         bytes[page * kPage + i] = static_cast<char>(random_());
       }
     }
-    Spill(File(), bytes);
+    WriteFile(File(), bytes);
     // Every record that touches no destroyed page is found.
     std::set<std::pair<std::uint8_t, std::string>> found;
     const auto scan = Must(ScanForRecords(Must(kv::LmdbPageFile::Open(File())), codec));
@@ -300,7 +280,7 @@ TEST_F(Salvaging, ARunOfThePastHidesNoPageThatIsThereNow) {
   const RecordCodec codec(Must(ReadIdentityFile(database_.Path())).record_key);
   const auto found_with = [&](std::size_t page, const std::string& content) {
     std::string bytes = sound_;
-    Spill(File(), bytes.replace(page * kPage, content.size(), content));
+    WriteFile(File(), bytes.replace(page * kPage, content.size(), content));
     return Must(ScanForRecords(Must(kv::LmdbPageFile::Open(File())), codec)).found;
   };
   for (std::size_t page = 2; page < sound_.size() / kPage; ++page) {
@@ -324,16 +304,14 @@ TEST_F(Salvaging, AMailCannotForgeARecord) {
   database_.Open();
   for (const std::size_t padding : {0U, 5'000U, 100'000U}) {
     Message message = NewDraft(database_.Store());
-    MessageBodyWriter writer = database_.Store().NewContent();
-    Must(writer.Append(std::string(padding, 'x') + forged + copied));
-    Must(message.SetContent(Must(writer.Finish())));
+    SetContent(database_.Store(), message, std::string(padding, 'x') + forged + copied);
     const EntryId id = Must(message.Id());
     Must(message.SubmitMessage());
     kept_[id] = Describe(database_.Database(), id);
   }
   database_.Close();
-  sound_ = Slurp(File());
-  Spill(File(), WithoutMetaAndBranchPages());
+  sound_ = ReadFile(File());
+  WriteFile(File(), WithoutMetaAndBranchPages());
   const SalvageReport report = SalvageNow();
   EXPECT_EQ(report.damaged + report.lost, 0U) << Details();
   const Database salvaged = OpenTarget();
@@ -346,7 +324,7 @@ TEST_F(Salvaging, WhatWasNeverCommittedIsLeftOut) {
   const RecordCodec codec(Must(ReadIdentityFile(database_.Path())).record_key);
   std::string record;
   codec.Seal(RecordKind::kMessage, table::kMessages, Key8(987'654), 1'000'000, "x", record);
-  Spill(File(), sound_ + record);
+  WriteFile(File(), sound_ + record);
   const SalvageReport report = SalvageNow();
   EXPECT_EQ(report.uncommitted, 1U);
   EXPECT_EQ(report.damaged + report.lost, 0U) << Details();
@@ -362,7 +340,7 @@ TEST_F(Salvaging, WithoutItsStoreAndFoldersMailIsInLostAndFound) {
     const bool is_store = record.table == table::kMeta.index && record.Key()[0] == 'S';
     if (is_store || record.table == table::kFolders.index) bytes[record.offset + 30] ^= 1;
   }
-  Spill(File(), bytes);
+  WriteFile(File(), bytes);
   const SalvageReport report = SalvageNow();
   EXPECT_EQ(report.whole, 0U);
   EXPECT_EQ(report.moved, told_.size());

@@ -22,6 +22,7 @@
 #include "engine/identity_file.h"
 #include "engine/lock_table.h"
 #include "tests/support/child_process.h"
+#include "tests/support/file_bytes.h"
 #include "tests/support/matchers.h"
 #include "tests/support/not_checked.h"
 #include "tests/support/small_disk.h"
@@ -50,11 +51,6 @@ class FaultForChildren {
   FaultForChildren(const FaultForChildren&) = delete;
   FaultForChildren& operator=(const FaultForChildren&) = delete;
 };
-
-std::string ReadFile(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
 
 std::string ContentOf(std::size_t number) {
   return "Subject: " + std::to_string(number) + "\r\n\r\n" +

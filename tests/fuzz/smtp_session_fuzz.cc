@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/fuzz/fuzz.h"
+#include "tests/tools/smtp_steps.h"
 #include "tools/bobbind/smtp_session.h"
 
 namespace bobbin::fuzz {
@@ -51,12 +52,8 @@ class Listener {
   }
 
   void Receive(std::string_view input) {
-    while (!conversation_.closed) {
-      const SmtpStep step = session_.Step(input);
-      if (step.kind == Kind::kNeedInput) break;
-      Act(step);
-    }
-    conversation_.replies += session_.TakeReplies();
+    conversation_.replies += TakeSteps(session_, input, conversation_.closed,
+                                       [this](const SmtpStep& step) { Act(step); });
   }
 
   const Conversation& Finish() const { return conversation_; }

@@ -68,8 +68,8 @@ for group in status.get_payload():
   const std::string command = "PYTHONIOENCODING=utf-8 python3 '" +
                               (directory.Path() / "read.py").string() + "' '" +
                               (directory.Path() / "report").string() + "' > '" + output + "' 2>&1";
-  EXPECT_EQ(std::system(command.c_str()), 0) << test::ReadFile(output);
-  return test::ReadFile(output);
+  EXPECT_EQ(std::system(command.c_str()), 0) << ReadFile(output);
+  return ReadFile(output);
 }
 
 TEST(NonDeliveryReport, IsReadByPython) {

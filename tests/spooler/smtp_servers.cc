@@ -49,11 +49,6 @@ bool Eventually(const std::function<bool()>& condition) {
   return true;
 }
 
-std::string ReadFile(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 SmtpTestServer::SmtpTestServer(std::vector<std::string> arguments) {
   std::vector<std::string> command = {"python3",
                                       BOBBIN_SOURCE_DIR "/tests/support/smtp_test_server.py",

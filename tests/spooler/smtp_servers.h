@@ -8,14 +8,13 @@
 #include <vector>
 
 #include "tests/support/child_process.h"
+#include "tests/support/file_bytes.h"
 #include "tests/support/temporary_directory.h"
 
 namespace bobbin::test {
 
 // Waits until `condition` holds; false when it does not within 30 s.
 bool Eventually(const std::function<bool()>& condition);
-
-std::string ReadFile(const std::filesystem::path& path);
 
 struct TakenMessage {
   std::string connection;

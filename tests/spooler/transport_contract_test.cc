@@ -95,7 +95,7 @@ class DropDirectoryRig final : public Rig {
     if (!fs::exists(directory_.Path() / "root")) return delivered;
     for (const auto& mailbox : fs::directory_iterator(directory_.Path() / "root")) {
       for (const auto& file : fs::directory_iterator(mailbox.path() / "new")) {
-        std::string content = test::ReadFile(file.path());
+        std::string content = ReadFile(file.path());
         for (int line = 0; line < 2; ++line) content.erase(0, content.find('\n') + 1);
         delivered.emplace(mailbox.path().filename().string(), content);
       }
@@ -126,7 +126,7 @@ class CommandRig final : public Rig {
     Delivered delivered;
     for (const auto& file : fs::directory_iterator(directory_.Path())) {
       if (file.path().extension() != ".taken") continue;
-      delivered.emplace(file.path().stem().stem().string(), test::ReadFile(file.path()));
+      delivered.emplace(file.path().stem().stem().string(), ReadFile(file.path()));
     }
     return delivered;
   }

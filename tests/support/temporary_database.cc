@@ -1,5 +1,6 @@
 #include "tests/support/temporary_database.h"
 
+#include "engine/attachment.h"
 #include "engine/kv/lmdb_engine.h"
 #include "engine/lock_table.h"
 #include "tests/support/matchers.h"
@@ -64,6 +65,21 @@ EntryId SubmitNew(MessageStore& store, const std::vector<std::string>& recipient
   const EntryId id = Must(message.Id());
   Must(message.SubmitMessage());
   return id;
+}
+
+void SetContent(const MessageStore& store, Message& message, std::string_view content) {
+  MessageBodyWriter writer = store.NewContent();
+  Must(writer.Append(content));
+  Must(message.SetContent(Must(writer.Finish())));
+}
+
+void AttachStreamAndMessage(const MessageStore& store, Message& message, std::string_view data) {
+  Attachment attachment = Must(message.CreateAttachment());
+  MessageBodyWriter writer = store.NewContent();
+  Must(writer.Append(data));
+  Must(attachment.SetStream(pr::kAttachDataBinary, Must(writer.Finish())));
+  Must(Must(attachment.CreateEmbeddedMessage()).SaveChanges());
+  Must(attachment.SaveChanges());
 }
 
 bool SetProp(Message& message, Property property) {

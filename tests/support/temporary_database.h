@@ -58,6 +58,11 @@ Message NewDraft(MessageStore& store, const std::vector<std::string>& recipients
 EntryId SubmitNew(MessageStore& store, const std::vector<std::string>& recipients = {"b@x.test"},
                   std::string_view subject = "subject");
 
+void SetContent(const MessageStore& store, Message& message, std::string_view content);
+
+// One attachment that has both, saved with it.
+void AttachStreamAndMessage(const MessageStore& store, Message& message, std::string_view data);
+
 // Sets one property; false when it came back as a problem.
 bool SetProp(Message& message, Property property);
 

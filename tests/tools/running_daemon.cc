@@ -19,6 +19,7 @@
 #include "engine/database.h"
 #include "engine/identity_file.h"
 #include "engine/lock_table.h"
+#include "tests/support/file_bytes.h"
 #include "tests/support/matchers.h"
 
 extern char** environ;  // NOLINT(readability-redundant-declaration)
@@ -27,11 +28,6 @@ namespace bobbin::daemon {
 namespace {
 
 constexpr int kReplySecondsMax = 30;
-
-std::string ReadFile(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
 
 // `output` -1: standard output goes to the file `<errors>.out`.
 pid_t Spawn(std::vector<std::string> words, int output, const std::filesystem::path& errors) {

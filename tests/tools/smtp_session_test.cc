@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/tools/smtp_steps.h"
+
 namespace bobbin::daemon {
 namespace {
 
@@ -64,13 +66,10 @@ class Driver {
   }
 
   void Receive(std::string_view input) {
-    while (!conversation_.closed) {
-      const SmtpStep step = session_.Step(input);
-      if (step.kind == Kind::kNeedInput) break;
+    replies_ += TakeSteps(session_, input, conversation_.closed, [this](const SmtpStep& step) {
       Act(step);
       if (setup_.after_step) setup_.after_step(session_, step.kind);
-    }
-    replies_ += session_.TakeReplies();
+    });
   }
 
   Conversation Finish() {

@@ -84,11 +84,7 @@ TEST_F(BadDatabaseTest, TruncatedIsExit66AtEveryPlace) {
 
 TEST_F(BadDatabaseTest, OfANewerVersionIsExit69AndUntouched) {
   Init();
-  std::string text;
-  {
-    std::ifstream file(database_ / "identity");
-    text.assign(std::istreambuf_iterator<char>(file), {});
-  }
+  std::string text = ReadFile(database_ / "identity");
   const std::string first = "bobbin-database 1\n";
   ASSERT_EQ(text.rfind(first, 0), 0U);
   text.replace(0, first.size(), "bobbin-database 2\n");

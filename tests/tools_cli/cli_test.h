@@ -7,10 +7,10 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
+#include "tests/support/file_bytes.h"
 #include "tests/tools_cli/documented_fields.h"
 #include "tests/tools_cli/run_program.h"
 
@@ -41,6 +41,14 @@ class CliTest : public testing::Test {
   Ended Bobbin(std::vector<std::string> arguments, const std::filesystem::path& input = {}) const {
     return RunProgram(StartOf(std::move(arguments), input));
   }
+
+  // On another database.
+  Ended BobbinIn(const std::filesystem::path& database, std::vector<std::string> command) const {
+    command.insert(command.begin(), {"--database", database.string()});
+    return Bobbin(std::move(command));
+  }
+
+  std::filesystem::path Data() const { return database_ / "data.mdb"; }
 
   void Init() const {
     const Ended run = Bobbin({"init"});
@@ -80,18 +88,13 @@ class CliTest : public testing::Test {
 
   // Flips a bit in every copy of `text` in data.mdb; returns how many copies there were.
   std::size_t DamageEvery(const std::string& text) const {
-    const std::filesystem::path path = database_ / "data.mdb";
-    std::string bytes;
-    {
-      std::ifstream file(path, std::ios::binary);
-      bytes.assign(std::istreambuf_iterator<char>(file), {});
-    }
+    std::string bytes = ReadFile(Data());
     std::size_t count = 0;
     for (std::size_t at = bytes.find(text); at != std::string::npos; at = bytes.find(text, at)) {
       bytes[at] = static_cast<char>(bytes[at] ^ 1);
       ++count;
     }
-    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    std::fstream file(Data(), std::ios::binary | std::ios::in | std::ios::out);
     file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     return count;
   }

@@ -320,8 +320,7 @@ void ReadAll(const fs::path& file, std::map<ErrorCode, int>& outcomes) {
 TEST_F(ImportTest, DamagedFilesAreReadOrRefused) {
   const fs::path good = directory_ / "good.msg";
   WriteMsg(good, EveryMessage(), EveryName());
-  std::ifstream stream(good, std::ios::binary);
-  const std::string bytes((std::istreambuf_iterator<char>(stream)), {});
+  const std::string bytes = ReadFile(good);
   std::map<ErrorCode, int> outcomes;
   for (std::size_t size = 0; size < bytes.size(); size += 1'777) {
     ReadAll(File(bytes.substr(0, size), "cut.msg"), outcomes);

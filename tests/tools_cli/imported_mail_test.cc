@@ -83,8 +83,7 @@ class ImportedMail : public CliTest {
     }
     EXPECT_EQ(files.size(), 1U) << file;
     if (files.empty()) return ordered_json::object();
-    std::ifstream stream(files[0], std::ios::binary);
-    delivered_.assign((std::istreambuf_iterator<char>(stream)), {});
+    delivered_ = ReadFile(files[0]);
     const std::vector<ordered_json> read = Python("read_mail.py", files[0]);
     fs::remove(files[0]);
     return read.empty() ? ordered_json::object() : read[0];

@@ -1,31 +1,14 @@
 #include "tests/tools_cli/mail_database.h"
 
 #include <algorithm>
-#include <iostream>
 #include <regex>
 #include <sstream>
 
+#include "tests/support/corpus.h"
+
 namespace bobbin::test {
-namespace {
 
 namespace fs = std::filesystem;
-
-std::vector<fs::path> CorpusMessages() {
-  const char* corpus = std::getenv("BOBBIN_CORPUS");
-  if (corpus == nullptr) {
-    std::cout << "NOTE: BOBBIN_CORPUS is not set: this ran on the small set only\n";
-  }
-  const fs::path root =
-      corpus != nullptr ? fs::path(corpus) : fs::path(BOBBIN_SOURCE_DIRECTORY) / "tests" / "corpus";
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(root)) {
-    if (entry.path().extension() == ".eml") files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
-}  // namespace
 
 void MailDatabaseTest::FillWithMail(std::size_t count) {
   std::vector<fs::path> files = CorpusMessages();

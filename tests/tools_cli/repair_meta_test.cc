@@ -15,32 +15,20 @@ class RepairMetaTest : public CliTest {
  protected:
   RepairMetaTest() { Init(); }
 
-  std::filesystem::path Data() const { return database_ / "data.mdb"; }
   std::filesystem::path Copy() const { return directory_ / "copy"; }
 
-  static std::string Slurp(const std::filesystem::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
-  static void Spill(const std::filesystem::path& path, const std::string& bytes) {
-    std::ofstream(path, std::ios::binary) << bytes;
-  }
   Ended Repair(std::vector<std::string> options = {}) const {
     std::vector<std::string> arguments{"repair-meta", database_.string(), Copy().string()};
     arguments.insert(arguments.end(), options.begin(), options.end());
     return Bobbin(arguments);
   }
-  Ended InCopy(const std::vector<std::string>& command) const {
-    std::vector<std::string> arguments{"--database", Copy().string()};
-    arguments.insert(arguments.end(), command.begin(), command.end());
-    return Bobbin(arguments);
-  }
+  Ended InCopy(const std::vector<std::string>& command) const { return BobbinIn(Copy(), command); }
 };
 
 TEST_F(RepairMetaTest, EitherPageIsMadeAnew) {
   const std::string first = Submit(kMessage);
   const std::string second = Submit(kMessage);
-  const std::string sound = Slurp(Data());
+  const std::string sound = ReadFile(Data());
   const auto even = kv::lmdb::LoadAt<kv::lmdb::Meta>(sound, 16);
   const auto odd = kv::lmdb::LoadAt<kv::lmdb::Meta>(sound, kPage + 16);
   for (const std::size_t page : {0U, 1U}) {
@@ -50,7 +38,7 @@ TEST_F(RepairMetaTest, EitherPageIsMadeAnew) {
           sound.substr((1 - page) * kPage, kPage)}) {
       SCOPED_TRACE(testing::Message() << "page " << page);
       std::string bytes = sound;
-      Spill(Data(), bytes.replace(page * kPage, kPage, damage));
+      WriteFile(Data(), bytes.replace(page * kPage, kPage, damage));
       EXPECT_EQ(Bobbin({"queue", "list"}).exit_code, 66);
       EXPECT_THAT(Bobbin({"check"}).err, HasSubstr("repair-meta"));
       const Ended run = Repair({"--json"});
@@ -68,7 +56,7 @@ TEST_F(RepairMetaTest, EitherPageIsMadeAnew) {
       }
       EXPECT_EQ(InCopy({"abort", first}).exit_code, 0) << "the copy can be written to";
       EXPECT_EQ(InCopy({"check", "--deep"}).exit_code, 0);
-      EXPECT_TRUE(Slurp(Data()) == bytes) << "the source is only read";
+      EXPECT_TRUE(ReadFile(Data()) == bytes) << "the source is only read";
       std::filesystem::remove_all(Copy());
     }
   }
@@ -76,18 +64,18 @@ TEST_F(RepairMetaTest, EitherPageIsMadeAnew) {
 
 TEST_F(RepairMetaTest, WhereItCannotHelpItSaysSoAndMakesNothing) {
   Submit(kMessage);
-  const std::string sound = Slurp(Data());
+  const std::string sound = ReadFile(Data());
   EXPECT_EQ(Repair().exit_code, 64) << "both are sound";
 
   std::string bytes = sound;
-  Spill(Data(), bytes.replace(0, 2 * kPage, std::string(2 * kPage, '\0')));
+  WriteFile(Data(), bytes.replace(0, 2 * kPage, std::string(2 * kPage, '\0')));
   EXPECT_EQ(Repair().exit_code, 66) << "none is";
 
   // Everything but one meta page is gone.
   std::string worse = sound;
   worse.replace(0, kPage, std::string(kPage, '\0'));
   worse.replace(2 * kPage, worse.size() - 2 * kPage, std::string(worse.size() - 2 * kPage, '\0'));
-  Spill(Data(), worse);
+  WriteFile(Data(), worse);
   const Ended run = Repair();
   EXPECT_EQ(run.exit_code, 74) << run.err;
   EXPECT_THAT(run.err, HasSubstr("salvage"));

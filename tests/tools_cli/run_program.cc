@@ -10,6 +10,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "tests/support/file_bytes.h"
+
 namespace bobbin::test {
 namespace {
 
@@ -24,11 +26,6 @@ std::vector<std::string> Environment(const Start& start) {
   std::vector<std::string> environment{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
   environment.insert(environment.end(), start.environment.begin(), start.environment.end());
   return environment;
-}
-
-std::string ReadAll(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 void WaitFor(pid_t process, Ended& run) {
@@ -57,8 +54,8 @@ Ended RunProgram(const Start& start) {
   if (posix_spawnp(&process, arguments[0].c_str(), &actions, nullptr, Pointers(arguments).data(),
                    Pointers(environment).data()) == 0) {
     WaitFor(process, run);
-    run.out = ReadAll(out);
-    run.err = ReadAll(err);
+    run.out = ReadFile(out);
+    run.err = ReadFile(err);
   }
   posix_spawn_file_actions_destroy(&actions);
   return run;

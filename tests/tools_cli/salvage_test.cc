@@ -14,7 +14,6 @@ class SalvageTest : public CliTest {
  protected:
   SalvageTest() { Init(); }
 
-  std::filesystem::path Data() const { return database_ / "data.mdb"; }
   std::filesystem::path Target() const { return directory_ / "salvaged"; }
 
   void Overwrite(std::size_t offset, std::size_t bytes) const {
@@ -27,9 +26,8 @@ class SalvageTest : public CliTest {
     arguments.insert(arguments.end(), options.begin(), options.end());
     return Bobbin(arguments);
   }
-  Ended InTarget(std::vector<std::string> command) const {
-    command.insert(command.begin(), {"--database", Target().string()});
-    return Bobbin(command);
+  Ended InTarget(const std::vector<std::string>& command) const {
+    return BobbinIn(Target(), command);
   }
 };
 
@@ -60,23 +58,17 @@ TEST_F(SalvageTest, WithoutMetaPagesEverythingComesBackHeld) {
 TEST_F(SalvageTest, WhatIsNotWholeIsExportedAndNamed) {
   const std::string whole = Submit(kMessage);
   const std::string broken = Submit("Subject: Tea\n\n" + std::string(90'000, 'y') + "TheEnd\n");
-  std::string bytes;
-  {
-    std::ifstream file(Data(), std::ios::binary);
-    bytes.assign(std::istreambuf_iterator<char>(file), {});
-  }
-  Overwrite(bytes.find("TheEnd"), 1);
+  Overwrite(ReadFile(Data()).find("TheEnd"), 1);
   const Ended run = Salvage();
   EXPECT_EQ(run.exit_code, 1) << run.err;
   EXPECT_THAT(run.out, testing::AllOf(HasSubstr(broken), HasSubstr("damaged"),
                                       HasSubstr("1 messages whole, 0 moved, 1 damaged")));
   EXPECT_EQ(InTarget({"queue", "list", "--ids"}).out, whole + "\n");
-  std::ifstream file(Target() / "salvaged" / (broken + ".eml"), std::ios::binary);
-  const std::string left{std::istreambuf_iterator<char>(file), {}};
-  EXPECT_THAT(left, testing::AllOf(HasSubstr("X-Bobbin-Salvage: its content is not whole"),
-                                   HasSubstr("X-Bobbin-Recipient: b@x.test"),
-                                   HasSubstr("Subject: Tea\n\nyyyy"),
-                                   HasSubstr("[here something is missing]")));
+  EXPECT_THAT(
+      ReadFile(Target() / "salvaged" / (broken + ".eml")),
+      testing::AllOf(HasSubstr("X-Bobbin-Salvage: its content is not whole"),
+                     HasSubstr("X-Bobbin-Recipient: b@x.test"), HasSubstr("Subject: Tea\n\nyyyy"),
+                     HasSubstr("[here something is missing]")));
 }
 
 TEST_F(SalvageTest, WhereThereIsNoDatabaseItMakesNone) {

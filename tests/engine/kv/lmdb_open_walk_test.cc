@@ -14,6 +14,7 @@
 #include "engine/kv/lmdb_sequence.h"
 #include "tests/engine/kv/forked_child.h"
 #include "tests/engine/kv/kv_test_support.h"
+#include "tests/support/file_bytes.h"
 #include "tests/support/temporary_directory.h"
 
 namespace bobbin::kv {
@@ -187,11 +188,7 @@ TEST_F(LmdbOpenWalkTest, ACommitThatFailedLeavesNoMark) {
 
 TEST_F(LmdbOpenWalkTest, ADamagedListOfFreePagesIsRefusedAndNotTouched) {
   const fs::path file = Path() / "data.mdb";
-  std::string bytes;
-  {
-    std::ifstream in(file, std::ios::binary);
-    bytes.assign(std::istreambuf_iterator<char>(in), {});
-  }
+  std::string bytes = ReadFile(file);
   const auto even = lmdb::LoadAt<lmdb::Meta>(bytes, 16);
   const auto odd = lmdb::LoadAt<lmdb::Meta>(bytes, 4096 + 16);
   const lmdb::Meta& newest = odd.transaction > even.transaction ? odd : even;
@@ -202,14 +199,13 @@ TEST_F(LmdbOpenWalkTest, ADamagedListOfFreePagesIsRefusedAndNotTouched) {
   const std::size_t list = node + sizeof(lmdb::NodeHeader) + 8;
   const auto count = lmdb::LoadAt<std::uint64_t>(bytes, list);
   std::memcpy(bytes.data() + list + count * 8, &newest.main.root, 8);
-  std::ofstream(file, std::ios::binary) << bytes;
+  WriteFile(file, bytes);
 
   const auto engine = OpenLmdbEngine(Path(), Options());
   ASSERT_FALSE(engine);
   EXPECT_EQ(engine.error().code, ErrorCode::kCorruptStore);
   EXPECT_THAT(engine.error().detail, HasSubstr("data.mdb is damaged in "));
-  std::ifstream in(file, std::ios::binary);
-  EXPECT_TRUE(bytes == std::string(std::istreambuf_iterator<char>(in), {}));
+  EXPECT_TRUE(bytes == ReadFile(file));
   EXPECT_FALSE(OpenLmdbEngine(Path(), Options())) << "the next opening must look again";
 }
 

@@ -32,7 +32,6 @@ using test::kBodies;
 using test::Kind;
 using test::kQueue;
 using test::PagesByGroup;
-using test::Slurp;
 using Random = test::Random;
 namespace fs = std::filesystem;
 
@@ -228,34 +227,21 @@ int LmdbUses(const fs::path& directory, std::size_t keys) {
 }
 
 TEST_F(LmdbPageWalkTest, DamageIsFoundOrDoesNoHarmToOtherRows) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  constexpr int kCases = 20;  // Each is a process of its own, which the sanitizers make slow.
-#else
-  constexpr int kCases = 300;
-#endif
   Fill();
   const auto groups = PagesByGroup(File());
   ASSERT_EQ(groups.size(), 5U) << "a kind of page is missing";
-  DamagedCopy copy(Slurp(File()));
+  DamagedCopy copy(ReadFile(File()));
   std::map<std::pair<std::string, Kind>, int> passed;
-  for (const auto& [group, pages] : groups) {
-    for (const Kind kind :
-         {Kind::kBit, Kind::kZeros, Kind::kGarbage, Kind::kOtherPage, Kind::kTruncation}) {
-      for (int i = 0; i < kCases; ++i) {
-        const std::uint64_t page = pages[random_() % pages.size()];
-        if (!copy.Damage(page, kind, random_)) continue;
-        const Result<PageWalkReport> report = GuardAndWalk(copy.Path());
-        if (!report || !report->IsClean()) continue;
-        SCOPED_TRACE(testing::Message() << group << " page " << page << ", damage "
-                                        << static_cast<int>(kind) << ", case " << i);
-        // Of content that changed in place, LMDB takes no notice: a few of those are enough.
-        if (++passed[{group, kind}] > 30 && group == "overflow") continue;
-        copy.WillBeWritten();
-        ASSERT_EQ(LmdbUses(copy.Directory(), rows_.size()), 0);
-      }
-    }
-  }
-  EXPECT_GT((passed[{"overflow", Kind::kBit}]), kCases / 6) << "content alone is not the walk's";
+  test::ForEachDamage(copy, groups, random_, [&](const std::string& group, Kind kind) {
+    const Result<PageWalkReport> report = GuardAndWalk(copy.Path());
+    if (!report || !report->IsClean()) return;
+    // Of content that changed in place, LMDB takes no notice: a few of those are enough.
+    if (++passed[{group, kind}] > 30 && group == "overflow") return;
+    copy.WillBeWritten();
+    ASSERT_EQ(LmdbUses(copy.Directory(), rows_.size()), 0);
+  });
+  EXPECT_GT((passed[{"overflow", Kind::kBit}]), test::kDamageCases / 6)
+      << "content alone is not the walk's";
   for (const auto& [what, count] : passed) {
     if (what.second == Kind::kBit || what.first == "overflow") continue;
     EXPECT_EQ(count, 0) << what.first << ", damage " << static_cast<int>(what.second);

@@ -1,10 +1,11 @@
 // Damage to the pages of a data.mdb: of every kind, to pages of every use.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <random>
 #include <string>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "engine/kv/lmdb_page_file.h"
+#include "tests/support/file_bytes.h"
 #include "tests/support/temporary_directory.h"
 
 namespace bobbin::kv::test {
@@ -23,15 +25,6 @@ using Random = std::mt19937_64;
 inline constexpr std::size_t kPage = 4096;
 
 enum class Kind { kBit, kZeros, kGarbage, kOtherPage, kTruncation };
-
-inline std::string Slurp(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-inline void Spill(const fs::path& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
 
 // Every page by what it is used for; free ones are not among them.
 inline void AddPages(const std::string& file, std::uint64_t number, const std::string& group,
@@ -54,7 +47,7 @@ inline void AddPages(const std::string& file, std::uint64_t number, const std::s
 }
 
 inline std::map<std::string, std::vector<std::uint64_t>> PagesByGroup(const fs::path& path) {
-  const std::string bytes = Slurp(path);
+  const std::string bytes = ReadFile(path);
   const auto file = LmdbPageFile::Open(path);
   const auto metas = ReadLmdbMetaPages(*file);
   std::map<std::string, std::vector<std::uint64_t>> groups{{"meta", {0, 1}}};
@@ -66,14 +59,14 @@ inline std::map<std::string, std::vector<std::uint64_t>> PagesByGroup(const fs::
 // A file that is damaged again and again, a page at a time.
 class DamagedCopy {
  public:
-  explicit DamagedCopy(std::string sound) : sound_(std::move(sound)) { Spill(Path(), sound_); }
+  explicit DamagedCopy(std::string sound) : sound_(std::move(sound)) { WriteFile(Path(), sound_); }
 
   fs::path Directory() const { return directory_.Path(); }
   fs::path Path() const { return Directory() / "data.mdb"; }
 
   // False when nothing changed.
   bool Damage(std::uint64_t page, Kind kind, Random& random) {
-    if (rewritten_) Spill(Path(), sound_);
+    if (rewritten_) WriteFile(Path(), sound_);
     rewritten_ = kind == Kind::kTruncation;
     if (rewritten_) {
       fs::resize_file(Path(), page * kPage + random() % kPage);
@@ -117,5 +110,32 @@ class DamagedCopy {
   std::uint64_t last_page_ = 0;
   bool rewritten_ = false;
 };
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr int kDamageCases = 20;  // Each is a process, which the sanitizers make slow.
+#else
+inline constexpr int kDamageCases = 300;
+#endif
+
+// Calls `use(group, kind)` with `copy` damaged: so many cases of each kind on pages of each group.
+// Ends early when the test has failed.
+template <class Use>
+void ForEachDamage(DamagedCopy& copy,
+                   const std::map<std::string, std::vector<std::uint64_t>>& groups, Random& random,
+                   const Use& use) {
+  for (const auto& [group, pages] : groups) {
+    for (const Kind kind :
+         {Kind::kBit, Kind::kZeros, Kind::kGarbage, Kind::kOtherPage, Kind::kTruncation}) {
+      for (int i = 0; i < kDamageCases; ++i) {
+        const std::uint64_t page = pages[random() % pages.size()];
+        if (!copy.Damage(page, kind, random)) continue;
+        SCOPED_TRACE(testing::Message() << group << " page " << page << ", damage "
+                                        << static_cast<int>(kind) << ", case " << i);
+        use(group, kind);
+        if (testing::Test::HasFatalFailure()) return;
+      }
+    }
+  }
+}
 
 }  // namespace bobbin::kv::test

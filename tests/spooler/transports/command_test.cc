@@ -116,10 +116,10 @@ TEST(CommandTransport, TheTimeLimitEndsTheWholeGroup) {
     const RecipientOutcome outcome = Deliver(*transport, std::string(std::size_t{4} << 20, 'x'));
     EXPECT_EQ(outcome.kind, OutcomeKind::kRetryLater);
     EXPECT_THAT(outcome.reply.text, HasSubstr("killed after 1 seconds"));
-    const pid_t sleeper = std::stoi(test::ReadFile(pid_file));
+    const pid_t sleeper = std::stoi(ReadFile(pid_file));
     EXPECT_TRUE(test::Eventually([&] {
       // Gone, or a zombie that nobody has reaped yet.
-      const std::string state = test::ReadFile("/proc/" + std::to_string(sleeper) + "/stat");
+      const std::string state = ReadFile("/proc/" + std::to_string(sleeper) + "/stat");
       return state.empty() || state.find(") Z ") != std::string::npos;
     }));
   }
@@ -129,7 +129,7 @@ TEST(CommandTransport, CancellingEndsTheProgram) {
   const TemporaryDirectory directory;
   const std::string started = (directory.Path() / "started").string();
   const auto cancel_once_started = [&](TransportProvider& transport) {
-    EXPECT_TRUE(test::Eventually([&] { return !test::ReadFile(started).empty(); }));
+    EXPECT_TRUE(test::Eventually([&] { return !ReadFile(started).empty(); }));
     transport.TransportNotify(TransportNotification::kCancelMessage, {});
   };
   {

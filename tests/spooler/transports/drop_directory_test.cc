@@ -54,7 +54,7 @@ TEST_F(DropDirectory, DeliversIntoAMaildirItMakes) {
   EXPECT_TRUE(fs::is_directory(Mailbox() / "cur"));
   EXPECT_EQ(Files(Mailbox() / "new")[0].filename(),
             "1700000000.M0Q7R0.01020300000000000000000000000000");
-  EXPECT_EQ(test::ReadFile(Files(Mailbox() / "new")[0]),
+  EXPECT_EQ(ReadFile(Files(Mailbox() / "new")[0]),
             "Return-Path: <a@x.test>\nDelivered-To: b@X.Test\nSubject: test\n\nHello.\n");
 }
 
@@ -99,7 +99,7 @@ TEST_F(DropDirectory, WhatAKilledProcessLeftIsReplaced) {
   MemoryMessage message("a@x.test", {"b@x.test"}, kMail);
   EXPECT_EQ(Offer(message), SubmitStatus::kDone);
   EXPECT_EQ(message.Kind("b@x.test"), OutcomeKind::kDelivered);
-  EXPECT_THAT(test::ReadFile(Files(Mailbox() / "new")[0]), StartsWith("Return-Path"));
+  EXPECT_THAT(ReadFile(Files(Mailbox() / "new")[0]), StartsWith("Return-Path"));
 }
 
 TEST_F(DropDirectory, ARefusedMarkRemovesTheFiles) {
