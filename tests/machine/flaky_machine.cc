@@ -1,6 +1,7 @@
 #include "tests/machine/flaky_machine.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <iterator>
@@ -29,14 +30,18 @@ void Start(const std::string& step, std::size_t disks, const fs::path& directory
   std::ofstream(directory / "step") << step << "\n";
   fs::remove(directory / "done");
   std::string command = fmt::format(
-      "exec timeout -s KILL 280 {} mem=256M root=/dev/root rootfstype=hostfs ro init={} WORK={} "
-      "uml_dir={} con=null con0=null,fd:1 quiet panic=-1",
+      "{} mem=256M root=/dev/root rootfstype=hostfs ro init={} WORK={} uml_dir={} con=null "
+      "con0=null,fd:1 quiet panic=-1",
       kLinux, BOBBIN_GUEST_SCRIPT, directory.string(), directory.string());
   for (std::size_t i = 0; i < disks; ++i) {
     command += fmt::format(" ubd{}={}", LetterOf(i), (directory / "disk-").string() + LetterOf(i));
   }
-  command += fmt::format(" < /dev/null >> {} 2>&1", (directory / "console").string());
-  ChildProcess({"/bin/sh", "-c", command}).Wait();
+  command += fmt::format(" < /dev/null >> {} 2>&1; true", (directory / "console").string());
+  // It is several processes, which are to go with this one. The shell is the first of them: what
+  // Linux sends itself is not for a first one.
+  ChildProcess({"/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "/bin/sh",
+                "-c", command})
+      .Wait();
   if (!fs::exists(directory / "done")) {
     throw std::runtime_error("the machine did not get to its end:\n" +
                              ContentOf(directory / "console"));
@@ -75,7 +80,9 @@ std::string WhyNoMachine() {
   for (const char* const program : {"dmsetup", "insmod"}) {
     if (!fs::exists(fs::path("/sbin") / program)) return std::string("no /sbin/") + program;
   }
-  return {};
+  if (geteuid() != 0) return "this process is not root";
+  ChildProcess probe({"/usr/bin/unshare", "--pid", "--fork", "--mount-proc", kLinux, "--version"});
+  return probe.Wait() == 0 ? "" : "no namespace of processes, or no Linux in it";
 }
 
 std::vector<FlakyDiskOutcome> RunFlakyDisks(const std::vector<FlakyDiskPlan>& disks,

@@ -33,12 +33,12 @@ run() {
     BOBBIN_POWER_LOSS_LOG=/dev/work/marks-$disk \
     BOBBIN_POWER_LOSS_MUTANT=$mutant \
     BOBBIN_POWER_LOSS_COMMAND="dmsetup resume --noflush --nolockfs disk$disk" \
-    ./workload /dev/disk "$seed" "$operations" $option 2> "errors-$disk"
+    timeout -s KILL 60 ./workload /dev/disk "$seed" "$operations" $option 2> "errors-$disk"
   echo "$? $(dmsetup table "disk$disk" | cut -d ' ' -f 3)" > "status-$disk"
   if [ "$look" != none ]; then
     dmsetup load "disk$disk" --table "0 $size linear /dev/ubd$disk 0"
     dmsetup resume --noflush --nolockfs "disk$disk"
-    ./judge /dev/disk "marks-$disk" "$look" > "shown-$disk" 2> "stale-$disk"
+    timeout -s KILL 60 ./judge /dev/disk "marks-$disk" "$look" > "shown-$disk" 2> "stale-$disk"
   fi
   umount -l /dev/disk
 }
@@ -46,7 +46,7 @@ run() {
 judge() {
   : > "verdict-$disk"
   mount -t "$filesystem" "/dev/ubd$disk" /dev/disk || return
-  ./judge /dev/disk "marks-$disk" trust > "verdict-$disk" 2>&1
+  timeout -s KILL 60 ./judge /dev/disk "marks-$disk" trust > "verdict-$disk" 2>&1
   umount -l /dev/disk
 }
 
