@@ -435,11 +435,15 @@ int LmdbEnvironment::WriteRootsAgain() {
   BOBBIN_CHECK(mdb_env_get_fd(environment_, &file) == MDB_SUCCESS);
   BOBBIN_CHECK(mdb_env_stat(environment_, &stat) == MDB_SUCCESS);
   std::string roots(lmdb::kMetaPages * stat.ms_psize, '\0');
-  const auto all = static_cast<ssize_t>(roots.size());
-  ssize_t count = pread(file, roots.data(), roots.size(), 0);
-  if (count == all) count = pwrite(file, roots.data(), roots.size(), 0);
-  if (count == all) return MDB_SUCCESS;
-  return count < 0 ? errno : EIO;
+  for (const bool writes : {false, true}) {
+    ssize_t count = -1;
+    do {
+      count = writes ? pwrite(file, roots.data(), roots.size(), 0)
+                     : pread(file, roots.data(), roots.size(), 0);
+    } while (count < 0 && errno == EINTR);
+    if (count != static_cast<ssize_t>(roots.size())) return count < 0 ? errno : EIO;
+  }
+  return MDB_SUCCESS;
 }
 
 Result<void> LmdbEnvironment::CommitWrite() {
