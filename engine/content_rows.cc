@@ -112,7 +112,7 @@ Result<void> EraseEmbedded(RowWriter& rows, MessageId id) {
   ASSIGN_OR_RETURN(const std::optional<MessageRecord> record, rows.Message(id));
   if (!record) return {};
   RETURN_IF_ERROR(EraseParts(rows, id, *record));
-  return rows.Erase(table::kMessages, MessageKey(id));
+  return rows.EraseMessage(id);
 }
 
 Result<void> EraseAttachment(RowWriter& rows, MessageId message, std::uint32_t number,

@@ -9,6 +9,7 @@
 #include "engine/database_state.h"
 #include "engine/identity_file.h"
 #include "engine/kv/lmdb_engine.h"
+#include "engine/kv/lmdb_pages.h"
 #include "engine/message_object.h"
 #include "engine/store_check.h"
 #include "engine/utf8.h"
@@ -17,6 +18,8 @@ namespace bobbin {
 namespace {
 
 namespace fs = std::filesystem;
+
+static_assert(table::kNames[table::kMain.index] == kv::kMainTableName);
 
 Result<void> WriteFirstRows(RowWriter& rows, const DatabaseId& id, Time now) {
   RETURN_IF_ERROR(rows.PutRoot({Database::kFormat, id, now}));
@@ -38,6 +41,15 @@ Result<void> CheckRoot(DatabaseState& state) {
     }
     if ((*root)->database != state.id) {
       return Fail(ErrorCode::kNotADatabase, "data.mdb and identity are of different databases");
+    }
+    const Result<std::optional<TableTotals>> totals = rows.Totals();
+    if (totals && !*totals) {
+      return Fail(ErrorCode::kNotADatabase,
+                  "the totals of the tables are missing; it belongs to a version before the first "
+                  "release");
+    }
+    if (!totals && totals.error().code != ErrorCode::kCorruptData) {
+      return tl::unexpected<Error>(totals.error());
     }
     return {};
   });

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -112,12 +111,6 @@ std::optional<Number> ParseNumber(std::string_view text, int base = 10) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
-}
-
-std::uint64_t ChecksumOf(std::string_view sealed) {
-  std::uint64_t checksum = 0;
-  std::memcpy(&checksum, sealed.data() + sealed.size() - sizeof(checksum), sizeof(checksum));
-  return checksum;
 }
 
 class Dumper {

@@ -18,10 +18,13 @@
 //   due         lane(1) time(8) sequence(8)   DueRow
 //   index       'c' folder(8) message(8)      Reference (contents of a folder)
 //               'f' parent(8) folder(8)       Reference (folders of a folder)
+//               't' ~first(8)                 Reference (deleted messages, to the last of them)
 //               'w' body(8)                   Reference (a body written ahead, owned by no message)
 //   attachments message(8) number(4)          Attachment
+//   main        'T'                           Totals
 //
-// Numbers are big-endian, so that byte order is number order and new rows are appended.
+// Numbers are big-endian, so that byte order is number order and new rows are appended. ~ is their
+// complement, so that a scan meets the higher ones first.
 #pragma once
 
 #include <array>
@@ -48,8 +51,10 @@ inline constexpr kv::TableId kQueue{5};
 inline constexpr kv::TableId kDue{6};
 inline constexpr kv::TableId kIndex{7};
 inline constexpr kv::TableId kAttachments{8};
-inline constexpr std::array<std::string_view, 9> kNames{
-    "meta", "messages", "bodies", "recipients", "folders", "queue", "due", "index", "attachments"};
+inline constexpr kv::TableId kMain{9};  // kv::kMainTableName; in no total.
+inline constexpr std::array<std::string_view, 10> kNames{
+    "meta",  "messages", "bodies", "recipients",  "folders",
+    "queue", "due",      "index",  "attachments", "main"};
 }  // namespace table
 
 // A key under construction, or one being read, on the stack.
@@ -61,6 +66,7 @@ std::string TaggedKey88(char tag, std::uint64_t a, std::uint64_t b);
 
 inline constexpr std::string_view kRootKey = "R";
 inline constexpr std::string_view kCountersKey = "C";
+inline constexpr std::string_view kTotalsKey = "T";
 inline std::string StoreKey(StoreId id) { return TaggedKey8('S', id.value); }
 inline std::string StoreNameKey(std::string_view name) { return "N" + std::string(name); }
 inline std::string ListKey(ListId id) { return TaggedKey8('L', id.value); }
@@ -92,6 +98,8 @@ inline std::string MakeMessageSearchKey(const DatabaseId& database, MessageId id
   return std::string(reinterpret_cast<const char*>(database.bytes.data()), 8) + Key8(id.value);
 }
 
+// Where the messages from `first` on are deleted.
+inline std::string DeletedKey(std::uint64_t first) { return TaggedKey8('t', ~first); }
 inline std::string WrittenAheadKey(std::uint64_t body) { return TaggedKey8('w', body); }
 
 struct DueKey {

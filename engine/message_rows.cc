@@ -98,7 +98,7 @@ Result<void> EraseMessage(RowWriter& rows, MessageId id, const MessageRecord& re
   RETURN_IF_ERROR(EraseParts(rows, id, record));
   RETURN_IF_ERROR(CountInFolder(rows, record.store, record.folder, -1, IsUnread(record) ? -1 : 0));
   RETURN_IF_ERROR(rows.Erase(table::kIndex, ContentsKey(record.folder, id)));
-  return rows.Erase(table::kMessages, MessageKey(id));
+  return rows.EraseMessage(id);
 }
 
 Result<void> MoveMessage(RowWriter& rows, MessageId id, MessageRecord& record, FolderId to) {

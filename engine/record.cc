@@ -42,6 +42,13 @@ tl::unexpected<Error> Damaged(std::string_view table_name, std::string_view key,
 
 }  // namespace
 
+std::uint64_t ChecksumOf(std::string_view value) {
+  std::uint64_t checksum = 0;
+  if (value.size() < sizeof(checksum)) return checksum;
+  std::memcpy(&checksum, value.data() + value.size() - sizeof(checksum), sizeof(checksum));
+  return checksum;
+}
+
 RecordCodec::RecordCodec(const RecordKey& key) {
   // xxHash 0.8.1 fills the buffer from any seed material; the error is for null pointers only.
   const XXH_errorcode code =

@@ -42,6 +42,7 @@ enum class RecordKind : std::uint8_t {  // Persisted; never reused.
   kAttachment = 12,
   kPropertyName = 13,
   kDistributionList = 14,
+  kTotals = 15,
 };
 
 inline constexpr std::uint8_t kRecordFormat = 1;
@@ -65,6 +66,9 @@ struct StrayRecord {
   std::uint64_t sequence = 0;
   std::string_view payload;
 };
+
+// What a value has where a record has its checksum.
+std::uint64_t ChecksumOf(std::string_view value);
 
 class RecordCodec {
  public:

@@ -1,13 +1,16 @@
 // What the rows of the database hold, as plain values. The format: schema/bobbin.fbs.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/folder.h"
 #include "engine/keyspace.h"
 #include "engine/property.h"
+#include "engine/record.h"
 
 namespace bobbin {
 
@@ -50,6 +53,35 @@ struct AttachmentRecord {
   StreamRecords streams;
   MessageId embedded;  // 0 = it holds no message.
 };
+
+// No message from `first` to `last` lives (engine/deleted_messages.cc).
+struct DeletedMessages {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+};
+
+// Of one table. The sums wrap; a record's checksum covers table, key, sequence and payload with the
+// database's own key, so no other set of rows has the same but by a chance of one in 2^64.
+struct TableTotal {
+  std::uint64_t rows = 0;
+  std::uint64_t checksums = 0;
+
+  void Add(std::string_view value) {
+    ++rows;
+    checksums += ChecksumOf(value);
+  }
+  void Add(const TableTotal& other) {
+    rows += other.rows;
+    checksums += other.checksums;
+  }
+  void Subtract(const TableTotal& other) {
+    rows -= other.rows;
+    checksums -= other.checksums;
+  }
+  friend bool operator==(const TableTotal&, const TableTotal&) = default;
+};
+// Of all tables but the one they are kept in.
+using TableTotals = std::array<TableTotal, table::kMain.index>;
 
 struct QueueRecord {
   MessageId message;

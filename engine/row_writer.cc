@@ -58,11 +58,20 @@ std::string_view Finished(FlatBufferBuilder& builder) {
 Result<void> RowWriter::Put(RecordKind kind, kv::TableId table, std::string_view key,
                             std::string_view payload) {
   codec_.Seal(kind, table, key, Sequence(), payload, sealed_);
-  return transaction_.Put(table, key, sealed_);
+  ASSIGN_OR_RETURN(const bool is_new, PutSealed(table, key));
+  if (!is_new || table != table::kMessages) return {};
+  ASSIGN_OR_RETURN(const std::uint64_t id, KeyNumber8(key, 0));
+  return TakeFromDeleted(MessageId{id});
+}
+
+Result<void> RowWriter::PutStray(const StrayRecord& record) {
+  return Put(record.kind, record.table, record.key, record.payload);
 }
 
 Result<void> RowWriter::Erase(kv::TableId table, std::string_view key) {
-  return transaction_.Erase(table, key);
+  BOBBIN_CHECK(table != table::kMessages);
+  RETURN_IF_ERROR(EraseRow(table, key));
+  return {};
 }
 
 void RowWriter::Note(const Change& change) {
@@ -86,6 +95,15 @@ Result<void> RowWriter::PutRoot(const RootRecord& record) {
   const auto id = builder.CreateVector(record.database.bytes.data(), record.database.bytes.size());
   builder.Finish(schema::CreateRoot(builder, record.format, id, Count(record.created)));
   return Put(RecordKind::kRoot, table::kMeta, kRootKey, Finished(builder));
+}
+
+Result<void> RowWriter::PutTotals(const TableTotals& totals) {
+  FlatBufferBuilder builder(256);
+  std::vector<schema::TableTotal> tables;
+  for (const TableTotal& total : totals) tables.emplace_back(total.rows, total.checksums);
+  const auto vector = builder.CreateVectorOfStructs(tables);
+  builder.Finish(schema::CreateTotals(builder, vector));
+  return Put(RecordKind::kTotals, table::kMain, kTotalsKey, Finished(builder));
 }
 
 Result<void> RowWriter::PutCounters(const CountersRecord& record) {

@@ -118,6 +118,20 @@ Result<std::optional<RootRecord>> RowReader::Root() {
   return std::optional(record);
 }
 
+Result<TableTotals> RowReader::DecodeTotals(std::string_view payload) const {
+  const Decoded<schema::Totals> decoded(payload);
+  TableTotals totals{};
+  if (!decoded.Valid() || decoded->tables() == nullptr ||
+      decoded->tables()->size() != totals.size()) {
+    return Malformed(table::kMain, kTotalsKey);
+  }
+  for (std::size_t i = 0; i < totals.size(); ++i) {
+    const schema::TableTotal& total = *decoded->tables()->Get(static_cast<unsigned>(i));
+    totals[i] = {total.rows(), total.checksums()};
+  }
+  return totals;
+}
+
 Result<CountersRecord> RowReader::Counters() {
   ASSIGN_OR_RETURN(const auto payload,
                    GetPayload(RecordKind::kCounters, table::kMeta, kCountersKey));

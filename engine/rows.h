@@ -28,6 +28,7 @@ class RowReader {
 
   Result<std::optional<RootRecord>> Root();
   Result<CountersRecord> Counters();
+  Result<std::optional<TableTotals>> Totals();
   Result<std::optional<StoreRecord>> Store(StoreId id);
   Result<std::optional<StoreId>> StoreNamed(std::string_view name);
   Result<std::optional<ListRecord>> DistributionList(ListId id);
@@ -51,6 +52,10 @@ class RowReader {
   Result<void> Scan(kv::TableId table, std::string_view begin, std::string_view end,
                     const KeyVisitor& visit);
 
+  // Those that begin at `highest_first` or below it, the highest first. Damaged ones are passed.
+  using DeletedVisitor = std::function<Result<bool>(const DeletedMessages& deleted)>;
+  Result<void> ScanDeleted(std::uint64_t highest_first, const DeletedVisitor& visit);
+
   Result<QueueRecord> DecodeQueueRow(std::string_view key, std::string_view value) const;
   Result<DueRecord> DecodeDueRow(std::string_view key, std::string_view value) const;
   Result<StoreRecord> DecodeStore(std::string_view key, std::string_view value) const;
@@ -65,8 +70,13 @@ class RowReader {
   Result<std::string_view> DecodeBodyChunk(std::string_view key, std::string_view value) const;
 
   std::uint64_t Sequence() const { return transaction_.Sequence(); }
+  // Empty where the engine would have to count them.
+  std::optional<std::uint64_t> RowCount(kv::TableId table) {
+    return transaction_.EntryCount(table);
+  }
 
  protected:
+  Result<TableTotals> DecodeTotals(std::string_view payload) const;
   Result<std::optional<std::string_view>> GetPayload(RecordKind kind, kv::TableId table,
                                                      std::string_view key,
                                                      std::uint64_t* sequence = nullptr);
@@ -101,7 +111,14 @@ class RowWriter : public RowReader {
   Result<void> PutContentsRow(FolderId folder, MessageId message);
   Result<void> PutSubfolderRow(FolderId parent, FolderId folder);
   Result<void> PutWrittenAheadRow(std::uint64_t body);
+  // A row of any table but messages.
   Result<void> Erase(kv::TableId table, std::string_view key);
+  // The row alone, not what belongs to it; and remembers that it is deleted.
+  Result<void> EraseMessage(MessageId id);
+  // A record found elsewhere, sealed anew as one of this transaction.
+  Result<void> PutStray(const StrayRecord& record);
+  // Nothing but the last step of a transaction does this.
+  Result<void> AddToTotals(const TableTotals& change);
 
   // What the steps of this closure have done, for whoever is advised of it after the commit. A row
   // of the queue that is added and deleted in one transaction has never been there.
@@ -114,6 +131,16 @@ class RowWriter : public RowReader {
   Result<void> PutIndexRow(std::string_view key, std::uint64_t target);
   Result<void> Put(RecordKind kind, kv::TableId table, std::string_view key,
                    std::string_view payload);
+  Result<void> PutTotals(const TableTotals& totals);
+  Result<void> PutDeleted(const DeletedMessages& deleted);
+  // `sealed_`; true when there was no such row.
+  Result<bool> PutSealed(kv::TableId table, std::string_view key);
+  // True when there was one.
+  Result<bool> EraseRow(kv::TableId table, std::string_view key);
+  // For one that is stored in the middle of deleted ones.
+  Result<void> TakeFromDeleted(MessageId id);
+  // Of this transaction so far.
+  TableTotals& TotalsChange();
 
   kv::WriteTransaction& transaction_;
   std::string sealed_;

@@ -13,6 +13,7 @@
 #include "engine/database_directory.h"
 #include "engine/identity_file.h"
 #include "engine/kv/lmdb_engine.h"
+#include "engine/salvage_deleted.h"
 #include "engine/salvage_export.h"
 #include "engine/salvage_folders.h"
 #include "engine/salvage_scan.h"
@@ -62,6 +63,8 @@ class Rebuild {
 
   Result<SalvageReport> Run(const kv::LmdbPageFile& source) {
     RETURN_IF_ERROR(Create());
+    RETURN_IF_ERROR(
+        Update([&](RowWriter& rows) { return deleted_.Load(source, rows, scan_.records); }));
     RETURN_IF_ERROR(LoadRows(source));
     RETURN_IF_ERROR(MendCounters());
     RETURN_IF_ERROR(Update([&](RowWriter& rows) { return folders_.Load(rows, next_object_); }));
@@ -79,6 +82,7 @@ class Rebuild {
       counters.next_object = folders_.NextObject();
       return rows.PutCounters(counters);
     }));
+    report_.deleted = deleted_.Messages();
     engine_.reset();
     return report_;
   }
@@ -116,30 +120,28 @@ class Rebuild {
       for (std::size_t bytes = 0; end < records.size() && bytes < kBatchBytes; ++end) {
         bytes += records[end].bytes;
       }
-      RETURN_IF_ERROR(engine_
-                          ->Update([&](kv::WriteTransaction& raw) -> Result<void> {
-                            for (std::size_t i = begin; i < end; ++i) {
-                              RETURN_IF_ERROR(LoadRow(source, records[i], raw));
-                            }
-                            return {};
-                          })
-                          .ToResult());
+      RETURN_IF_ERROR(Update([&](RowWriter& rows) -> Result<void> {
+        for (std::size_t i = begin; i < end; ++i) {
+          RETURN_IF_ERROR(LoadRow(source, records[i], rows));
+        }
+        return {};
+      }));
       begin = end;
       if (options_.progress) options_.progress(begin, records.size());
     }
     return {};
   }
 
-  Result<void> LoadRow(const kv::LmdbPageFile& source, const FoundRecord& found,
-                       kv::WriteTransaction& raw) {
+  Result<void> LoadRow(const kv::LmdbPageFile& source, const FoundRecord& found, RowWriter& rows) {
     value_.resize(found.bytes);
     ASSIGN_OR_RETURN(const std::size_t count, source.Read(found.offset, value_));
     const auto record = codec_.OpenStray(std::string_view(value_).substr(0, count));
     if (!record || record->key != found.Key()) {
       return Fail(ErrorCode::kDiskError, "the source changed while it was read");
     }
-    codec_.Seal(record->kind, record->table, record->key, raw.Sequence(), record->payload, sealed_);
-    return raw.Put(record->table, record->key, sealed_);
+    ASSIGN_OR_RETURN(const bool is_deleted, deleted_.IsOfDeleted(rows, found, value_));
+    if (is_deleted) return {};
+    return rows.PutStray(*record);
   }
 
   Result<void> MendCounters() {
@@ -364,7 +366,7 @@ class Rebuild {
     batch.messages.push_back(
         {id, remains.store, SalvageFate::kDamaged, false, false,
          missing + "; the rest is in " + std::string(kExportDirectory) + "/" + name});
-    return rows.Erase(table::kMessages, MessageKey(id));
+    return rows.EraseMessage(id);
   }
 
   // Rows of messages that are not there, and embedded messages that nobody holds.
@@ -429,7 +431,8 @@ class Rebuild {
     ASSIGN_OR_RETURN(const std::uint32_t chunk, KeyNumber4(key, 8));
     const auto references = references_.find(body);
     if (references == references_.end()) {
-      if (!exported_bodies_.contains(body) && dropped_bodies_.insert(body).second) {
+      const bool is_known = exported_bodies_.contains(body) || deleted_.Bodies().contains(body);
+      if (!is_known && dropped_bodies_.insert(body).second) {
         ++report_.bodies;
         RETURN_IF_ERROR(WriteExport(
             directory_ / kExportDirectory / ("content-" + std::to_string(body) + ".eml"),
@@ -451,6 +454,7 @@ class Rebuild {
   std::shared_ptr<kv::Engine> engine_;
   std::uint64_t next_object_ = 1;
   SalvageFolders folders_;
+  SalvageDeleted deleted_;
   std::unordered_set<std::uint64_t> lists_;
   std::unordered_map<std::uint64_t, bool> whole_bodies_;
   std::unordered_map<std::uint64_t, std::uint32_t> references_;  // Of bodies.
@@ -459,7 +463,6 @@ class Rebuild {
   std::unordered_set<std::uint64_t> embedded_;
   std::unordered_set<std::uint64_t> told_;
   std::string value_;
-  std::string sealed_;
   SalvageReport report_;
 };
 

@@ -6,11 +6,14 @@
 //   damaged    some of it was found: not in the new database, but exported as far as it goes into
 //              the directory `salvaged` inside it
 //   lost       nothing was found but that it was there
+//   deleted    left out. Where the list of free pages does not tell, what the database remembers
+//              of its deleted messages does, as far as that is found
 //
 // The queue   A message that is queued and whole stays queued. A recipient who is TRUE stays TRUE
 //             and is not sent to again. Where the list of free pages or the last meta page is gone,
-//             deleted messages cannot be told from others: then is_proven is false, and everything
-//             queued is held until an operator has looked at it.
+//             stale states of messages, and deleted ones of which no trace is left, cannot be told
+//             from others: then is_proven is false, and everything queued is held until an operator
+//             has looked at it.
 // Identity    The new database has the identifiers of the old one; only one of the two may be used.
 // Durability  It is made aside, flushed, and renamed into place. The source is only read.
 // Processes   Nobody may have the source open.
@@ -45,6 +48,7 @@ struct SalvageReport {
   std::uint64_t moved = 0;
   std::uint64_t damaged = 0;
   std::uint64_t lost = 0;
+  std::uint64_t deleted = 0;  // Known by what the database remembers of them.
   std::uint64_t queued = 0;
   std::uint64_t held = 0;    // Of the queued.
   std::uint64_t bodies = 0;  // Of no message; exported.

@@ -16,10 +16,15 @@ namespace lmdb = kv::lmdb;
 
 constexpr std::size_t kWindowBytes = std::size_t{8} << 20;  // Whole pages.
 
+bool IsOfDeleted(std::string_view index_key) {
+  return index_key.size() == 9 && index_key[0] == 't';
+}
+
 // Rows that others tell of: indexes are made anew, and so are names, which are found in what they
 // name.
 bool CanBeMadeAnew(const StrayRecord& record) {
-  if (record.table == table::kIndex || record.table == table::kDue) return true;
+  if (record.table == table::kIndex) return !IsOfDeleted(record.key);
+  if (record.table == table::kDue || record.table == table::kMain) return true;
   if (record.table != table::kMeta || record.key.empty()) return false;
   return std::string_view("RNMQ").find(record.key[0]) != std::string_view::npos;
 }
@@ -161,6 +166,13 @@ class Scan {
       scan_.uncommitted = std::erase_if(
           records, [&](const FoundRecord& record) { return record.sequence > newest_; });
     }
+    // A copy of an interval must have been committed. Where the last commit is not known, the
+    // highest number may be of a transaction that never was.
+    const bool last_is_known = newest_is_last_ || last_sequence_ <= newest_;
+    std::erase_if(records, [&](const FoundRecord& record) {
+      return record.table == table::kIndex.index &&
+             (scan_.is_proven || (!last_is_known && record.sequence >= last_sequence_));
+    });
     const std::size_t all = records.size();
     if (scan_.is_proven) {
       std::erase_if(records, [](const FoundRecord& record) { return record.is_on_free_page; });

@@ -33,7 +33,9 @@ struct FoundRecord {
 };
 
 struct SalvageScan {
-  // Of each row that cannot be made anew from others, its record; by table and key.
+  // Of each row that cannot be made anew from others, its newest record; by table and key. Of the
+  // index, intervals of deleted messages where nothing else tells what is deleted, and those that
+  // were committed only.
   std::vector<FoundRecord> records;
   std::uint64_t found = 0;        // Whole records, stale ones too.
   std::uint64_t stale = 0;        // Replaced by newer ones, or deleted.

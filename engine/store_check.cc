@@ -1,7 +1,9 @@
 #include "engine/store_check.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
@@ -10,6 +12,14 @@
 
 namespace bobbin {
 namespace {
+
+void FindRowCount(CheckReport& report, std::size_t table, std::uint64_t is,
+                  std::uint64_t should_be) {
+  report.findings.push_back({std::string(table::kNames[table]), "",
+                             "it has " + std::to_string(is) + " rows, and " +
+                                 std::to_string(should_be) +
+                                 " were committed: restore a backup, or salvage what is there"});
+}
 
 // What one walk over all tables collects. Every record is opened once by the walk of its table;
 // cross-references are looked up where they point.
@@ -29,7 +39,8 @@ class Check {
     RETURN_IF_ERROR(WalkIndex());
     RETURN_IF_ERROR(WalkBodies());
     CompareFolders();
-    return {};
+    RETURN_IF_ERROR(CheckDeleted());
+    return CompareTotals();
   }
 
  private:
@@ -54,8 +65,10 @@ class Check {
                         if (++report_.records % 4'096 == 0 && options_.progress) {
                           options_.progress(report_.records);
                         }
+                        totals_[table.index].Add(value);
                         Result<bool> more = visit(key, value);
                         if (more || more.error().code != ErrorCode::kCorruptData) return more;
+                        has_damaged_[table.index] = true;
                         Find(table::kNames[table.index], ToHex(key),
                              more.error().detail + "; kept as it is: export what refers to it");
                         return true;
@@ -347,6 +360,11 @@ class Check {
     return Walk(table::kIndex, [&](std::string_view key, std::string_view value) -> Result<bool> {
       ASSIGN_OR_RETURN(const std::uint64_t target,
                        rows_.DecodeReference(table::kIndex, key, value));
+      if (key[0] == 't') {
+        ASSIGN_OR_RETURN(const std::uint64_t first, KeyNumber8(key, 1));
+        deleted_.push_back({~first, target});
+        return true;
+      }
       if (key[0] == 'w') {
         written_ahead_.push_back(target);
         return true;
@@ -437,10 +455,70 @@ class Check {
     }
   }
 
+  Result<bool> HasMessage(std::uint64_t first, std::uint64_t last) {
+    bool found = false;
+    RETURN_IF_ERROR(rows_.Scan(table::kMessages, Key8(first), Key8(last + 1),
+                               [&](std::string_view, std::string_view) -> Result<bool> {
+                                 found = true;
+                                 return false;
+                               }));
+    return found;
+  }
+
+  Result<void> CheckDeleted() {
+    std::uint64_t above = counters_.next_object;  // The next interval must end below it.
+    for (const DeletedMessages& deleted : deleted_) {
+      const std::string key = ToHex(DeletedKey(deleted.first));
+      if (deleted.first > deleted.last || deleted.last >= above) {
+        Find("index", key, "it is no interval of deleted messages below the next one");
+      } else {
+        ASSIGN_OR_RETURN(const bool has_living, HasMessage(deleted.first, deleted.last));
+        if (has_living) {
+          Find("index", key,
+               "a message is there that it says is deleted: export it, a salvage would leave it "
+               "out");
+        }
+        const bool is_last = above == counters_.next_object;
+        ASSIGN_OR_RETURN(const bool is_apart, HasMessage(deleted.last + 1, above - 1));
+        if (!is_last && !is_apart) {
+          Find("index", key, "no message lives between these deleted ones and the next");
+        }
+      }
+      above = deleted.first;
+    }
+    return {};
+  }
+
+  Result<void> CompareTotals() {
+    const Result<std::optional<TableTotals>> totals = rows_.Totals();
+    if (!totals && totals.error().code != ErrorCode::kCorruptData) {
+      return tl::unexpected<Error>(totals.error());
+    }
+    if (!totals || !*totals) {
+      Find("main", ToHex(kTotalsKey), totals ? "the totals row is missing" : totals.error().detail);
+      return {};
+    }
+    for (std::size_t i = 0; i < totals_.size(); ++i) {
+      const TableTotal& is = totals_[i];
+      const TableTotal& should_be = (**totals)[i];
+      if (is.rows != should_be.rows) {
+        FindRowCount(report_, i, is.rows, should_be.rows);
+      } else if (is.checksums != should_be.checksums && !has_damaged_[i]) {
+        Find(table::kNames[i], {},
+             "rows of it are not those last committed: an older state of a page may be back; "
+             "restore a backup, or salvage what is there");
+      }
+    }
+    return {};
+  }
+
   RowReader& rows_;
   const CheckOptions& options_;
   CheckReport& report_;
   CountersRecord counters_;
+  TableTotals totals_{};
+  std::array<bool, std::tuple_size_v<TableTotals>> has_damaged_{};
+  std::vector<DeletedMessages> deleted_;  // The highest first, as the keys are.
   std::unordered_map<std::uint64_t, FolderRecord> folders_;
   std::unordered_map<std::uint64_t, FolderCounts> expected_;
   std::unordered_map<std::uint64_t, std::uint32_t> listed_folders_;  // Rows 'f' of the index.
@@ -461,6 +539,26 @@ Result<CheckReport> CheckStore(DatabaseState& database, const CheckOptions& opti
   RETURN_IF_ERROR(database.View([&](RowReader& rows) {
     report = CheckReport{};
     return Check(rows, options, report).Run();
+  }));
+  return report;
+}
+
+Result<CheckReport> CompareRowCounts(DatabaseState& database) {
+  CheckReport report;
+  RETURN_IF_ERROR(database.View([&](RowReader& rows) -> Result<void> {
+    report = CheckReport{};
+    const Result<std::optional<TableTotals>> totals = rows.Totals();
+    if (!totals && totals.error().code != ErrorCode::kCorruptData) {
+      return tl::unexpected<Error>(totals.error());
+    }
+    if (!totals) report.findings.push_back({"main", ToHex(kTotalsKey), totals.error().detail});
+    for (std::size_t i = 0; totals && *totals && i < (*totals)->size(); ++i) {
+      const std::uint64_t should_be = (**totals)[i].rows;
+      const std::uint64_t is =
+          rows.RowCount(kv::TableId{static_cast<std::uint8_t>(i)}).value_or(should_be);
+      if (is != should_be) FindRowCount(report, i, is, should_be);
+    }
+    return {};
   }));
   return report;
 }

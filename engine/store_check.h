@@ -7,6 +7,9 @@
 //   bodies      head and chunks complete; references = messages that name it, or abandoned
 //   folders     counters equal the rows; every contents row has its message and the reverse
 //   counters    above every identifier and sequence in use
+//   deleted     intervals in order, each two with a living message between them and none inside
+//   tables      as many rows as were committed, and with the same checksums: no row vanished as a
+//               whole, no older state of a page came back
 //
 // Of content, the checksums are looked at only if CheckOptions say so; everything else always is.
 //
@@ -46,5 +49,8 @@ struct CheckReport {
 };
 
 Result<CheckReport> CheckStore(DatabaseState& database, const CheckOptions& options = {});
+
+// The last of it alone, and of that the number of rows as the engine knows it without a walk.
+Result<CheckReport> CompareRowCounts(DatabaseState& database);
 
 }  // namespace bobbin

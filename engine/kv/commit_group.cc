@@ -65,6 +65,20 @@ class WatchedTransaction final : public WriteTransaction {
     return Watch(backend_.Erase(table, key));
   }
 
+  Result<void> Replace(TableId table, Bytes key, Bytes value,
+                       const FormerVisitor& former) override {
+    RETURN_IF_ERROR(BeforeWrite());
+    bytes_ += key.size() + value.size();
+    return Watch(backend_.Replace(table, key, value, former));
+  }
+  Result<void> Remove(TableId table, Bytes key, const FormerVisitor& former) override {
+    RETURN_IF_ERROR(BeforeWrite());
+    return Watch(backend_.Remove(table, key, former));
+  }
+  std::optional<std::uint64_t> EntryCount(TableId table) override {
+    return backend_.EntryCount(table);
+  }
+
   void StartClosure() {
     closure_wrote_ = false;
     notes_before_ = Notes().size();
@@ -209,7 +223,13 @@ class CommitGroup::State {
       }
       WatchedTransaction transaction(**begun, faults_);
       const std::size_t good = RunClosures(transaction, space, closures_max, batch);
-      if (good == batch.size()) return Finish(transaction, batch);
+      if (good == batch.size()) {
+        Result<void> ended = RunLastStep(transaction);
+        if (ended) return Finish(transaction, batch);
+        backend_.Abort();
+        for (Request& request : batch) request.result = ended;
+        return Answer(batch);
+      }
       backend_.Abort();
       // The first of a transaction is judged; any other becomes the first of the next one.
       GiveBack(batch, good == 0 ? 1 : good);
@@ -244,6 +264,11 @@ class CommitGroup::State {
       if (transaction.Broken() || (!request.result && transaction.ClosureWrote())) return i;
       if (!request.result) transaction.ForgetClosure();
     }
+  }
+
+  Result<void> RunLastStep(WatchedTransaction& transaction) {
+    const TransactionScope scope(this, ScopeKind::kClosure);
+    return transaction.RunLastStep();
   }
 
   void Finish(const WatchedTransaction& transaction, std::vector<Request>& batch) {

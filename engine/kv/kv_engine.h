@@ -48,9 +48,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <variant>
 
+#include "engine/kv/commit_outcome.h"
 #include "engine/result.h"
 
 namespace bobbin::kv {
@@ -89,6 +88,18 @@ class ReadTransaction {
   // restarts. In a View: the last one it can see. In an Update: this one, if it
   // commits; closures committed together share one number.
   virtual std::uint64_t Sequence() const = 0;
+
+  // How many entries `table` has; empty where the engine would have to count them.
+  virtual std::optional<std::uint64_t> EntryCount(TableId) { return {}; }
+};
+
+class WriteTransaction;
+
+// What the closures of one transaction leave to be done once for all of them.
+class LastStep {
+ public:
+  virtual ~LastStep() = default;
+  virtual Result<void> Run(WriteTransaction& transaction) = 0;
 };
 
 class WriteTransaction : public ReadTransaction {
@@ -96,13 +107,37 @@ class WriteTransaction : public ReadTransaction {
   virtual Result<void> Put(TableId table, Bytes key, Bytes value) = 0;
   virtual Result<void> Erase(TableId table, Bytes key) = 0;  // Absent: succeeds.
 
+  // As Put and Erase. `former` is first given what the key has, if it is there, for the time of
+  // the call; the write may still fail.
+  using FormerVisitor = std::function<void(Bytes former)>;
+  virtual Result<void> Replace(TableId table, Bytes key, Bytes value, const FormerVisitor& former) {
+    RETURN_IF_ERROR(ShowFormer(table, key, former));
+    return Put(table, key, value);
+  }
+  virtual Result<void> Remove(TableId table, Bytes key, const FormerVisitor& former) {
+    RETURN_IF_ERROR(ShowFormer(table, key, former));
+    return Erase(table, key);
+  }
+
+  // Run after the last closure, before the commit; its error refuses them all. Null at first. A
+  // closure may set it, and change what is there, as soon as it has written.
+  std::unique_ptr<LastStep>& AtEnd() { return last_step_; }
+  Result<void> RunLastStep() { return last_step_ ? last_step_->Run(*this) : Result<void>(); }
+
   // Bytes for the commit listener; the engine does not read them.
   void Note(Bytes note) { notes_.append(note); }
   Bytes Notes() const { return notes_; }
   void TruncateNotes(std::size_t bytes) { notes_.resize(bytes); }
 
  private:
+  Result<void> ShowFormer(TableId table, Bytes key, const FormerVisitor& former) {
+    ASSIGN_OR_RETURN(const std::optional<Bytes> value, Get(table, key));
+    if (value) former(*value);
+    return {};
+  }
+
   std::string notes_;
+  std::unique_ptr<LastStep> last_step_;
 };
 
 // Learns of the transactions that an engine commits. Called on the engine's commit thread, in the
@@ -119,39 +154,6 @@ class CommitListener {
   // After it has been committed, before its updates are answered. Not called when the outcome is
   // unknown.
   virtual void Committed(std::uint64_t sequence, Bytes notes) = 0;
-};
-
-struct Committed {};
-struct Refused {
-  Error error;  // The closure's own error, or why the engine did not run it.
-};
-struct OutcomeUnknown {
-  Error error;  // Always kStoreFailed; the detail says what failed underneath.
-};
-
-class [[nodiscard]] CommitOutcome {
- public:
-  CommitOutcome(Committed outcome) : value_(outcome) {}                  // NOLINT
-  CommitOutcome(Refused outcome) : value_(std::move(outcome)) {}         // NOLINT
-  CommitOutcome(OutcomeUnknown outcome) : value_(std::move(outcome)) {}  // NOLINT
-
-  bool IsCommitted() const { return std::holds_alternative<Committed>(value_); }
-  bool IsRefused() const { return std::holds_alternative<Refused>(value_); }
-  bool IsUnknown() const { return std::holds_alternative<OutcomeUnknown>(value_); }
-
-  // For callers that treat Refused and OutcomeUnknown alike: kStoreFailed tells them apart.
-  Result<void> ToResult() && {
-    if (auto* refused = std::get_if<Refused>(&value_)) {
-      return tl::unexpected<Error>(std::move(refused->error));
-    }
-    if (auto* unknown = std::get_if<OutcomeUnknown>(&value_)) {
-      return tl::unexpected<Error>(std::move(unknown->error));
-    }
-    return {};
-  }
-
- private:
-  std::variant<Committed, Refused, OutcomeUnknown> value_;
 };
 
 // Whether an update may use the disk space kept in reserve. Steps that end work

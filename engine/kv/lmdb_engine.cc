@@ -159,6 +159,7 @@ Result<void> CreateAndFill(const std::filesystem::path& directory, const LmdbOpt
   {
     const TransactionScope scope(environment.get(), ScopeKind::kClosure);
     filled = fill(*transaction);
+    if (filled) filled = transaction->RunLastStep();
   }
   if (!filled) {
     environment->AbortWrite();

@@ -54,7 +54,9 @@
 namespace bobbin::kv {
 
 struct LmdbOptions {
-  // Index = TableId. Tables that do not exist yet are created by CreateLmdbEnvironment only.
+  // Index = TableId. Tables that do not exist yet are created by CreateLmdbEnvironment only. The
+  // rows of the one called kMainTableName cost a commit no page of their own, if they are few and
+  // short.
   std::vector<std::string> tables;
   // Address space, not disk. Halved until the kernel grants it (RLIMIT_AS, sanitizers).
   std::uint64_t map_bytes = std::uint64_t{16} << 40;

@@ -256,8 +256,8 @@ Result<void> LmdbEnvironment::OpenTables(Tables tables) {
   tables_.clear();
   for (const std::string& name : table_names_) {
     MDB_dbi handle = 0;
-    const int code =
-        mdb_dbi_open(transaction, name.c_str(), create ? unsigned{MDB_CREATE} : 0U, &handle);
+    const int code = mdb_dbi_open(transaction, name == kMainTableName ? nullptr : name.c_str(),
+                                  create ? unsigned{MDB_CREATE} : 0U, &handle);
     if (code == MDB_SUCCESS) {
       tables_.push_back({name, handle});
       continue;

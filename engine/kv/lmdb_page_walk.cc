@@ -252,7 +252,8 @@ class Walk {
       const Node node = *lmdb::NodeAt(page, LoadAt<std::uint16_t>(page, slot), false);
       ++counts_.entries;
       if (kind_ == TreeKind::kRows) ++report_.rows;
-      const bool is_table = kind_ == TreeKind::kTables;
+      const bool is_main_row = kind_ == TreeKind::kTables && node.flags == 0;
+      const bool is_table = kind_ == TreeKind::kTables && !is_main_row;
       if (is_table ? node.flags != lmdb::kDataIsTree
                    : (node.flags & ~lmdb::kDataOnOverflowPages) != 0) {
         Find(number, "a node has the flags " + std::to_string(node.flags));
@@ -265,7 +266,9 @@ class Walk {
       } else if (kind_ == TreeKind::kFreePages) {
         Free(number, node.key, node.data);
       } else {
-        if (!IsRight({table_, node.key, node.data})) FindWrongRow(number);
+        if (is_main_row) ++report_.rows;
+        if (!IsRight({is_main_row ? kMainTableName : table_, node.key, node.data}))
+          FindWrongRow(number);
       }
     }
     return {};

@@ -19,6 +19,14 @@
 #include <optional>
 #include <string_view>
 
+namespace bobbin::kv {
+
+// The table whose rows are kept beside the names of the others: every commit writes their page in
+// any case.
+inline constexpr std::string_view kMainTableName = "main";
+
+}  // namespace bobbin::kv
+
 namespace bobbin::kv::lmdb {
 
 static_assert(std::endian::native == std::endian::little, "LMDB writes what lies in memory");

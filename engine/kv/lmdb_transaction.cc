@@ -8,6 +8,7 @@
 
 #include "engine/check.h"
 #include "engine/kv/lmdb_error.h"
+#include "engine/kv/lmdb_pages.h"
 #include "engine/kv/size_limits.h"
 
 namespace bobbin::kv {
@@ -55,8 +56,15 @@ Result<std::optional<Bytes>> GetFrom(MDB_txn* transaction, const LmdbTable& tabl
   return std::optional<Bytes>(ToBytes(value));
 }
 
-Result<void> ScanCursor(MDB_cursor* cursor, const LmdbTable& table, const KeyRange& range,
-                        const ReadTransaction::Visitor& visit) {
+bool IsNameOfTable(const std::vector<LmdbTable>& tables, Bytes key) {
+  return std::any_of(tables.begin(), tables.end(),
+                     [key](const LmdbTable& table) { return table.name == key; });
+}
+
+Result<void> ScanCursor(MDB_cursor* cursor, const std::vector<LmdbTable>& tables, TableId id,
+                        const KeyRange& range, const ReadTransaction::Visitor& visit) {
+  const LmdbTable& table = TableAt(tables, id);
+  const bool is_main = table.name == kMainTableName;
   MDB_val key = ToValue(range.begin);
   MDB_val value;
   // LMDB takes no empty key, not even to look for what comes after it.
@@ -64,22 +72,32 @@ Result<void> ScanCursor(MDB_cursor* cursor, const LmdbTable& table, const KeyRan
   while (code == MDB_SUCCESS) {
     if (!range.end.empty() && ToBytes(key) >= range.end) return {};
     ReadAhead(value);
-    if (!visit(ToBytes(key), ToBytes(value))) return {};
+    const bool is_row = !is_main || !IsNameOfTable(tables, ToBytes(key));
+    if (is_row && !visit(ToBytes(key), ToBytes(value))) return {};
     code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
   }
   if (code == MDB_NOTFOUND) return {};
   return tl::unexpected<Error>(TableError(code, "scanning", table));
 }
 
-Result<void> ScanIn(MDB_txn* transaction, const LmdbTable& table, const KeyRange& range,
-                    const ReadTransaction::Visitor& visit) {
+Result<void> ScanIn(MDB_txn* transaction, const std::vector<LmdbTable>& tables, TableId id,
+                    const KeyRange& range, const ReadTransaction::Visitor& visit) {
+  const LmdbTable& table = TableAt(tables, id);
   MDB_cursor* cursor = nullptr;
   if (const int code = mdb_cursor_open(transaction, table.handle, &cursor); code != MDB_SUCCESS) {
     return tl::unexpected<Error>(TableError(code, "scanning", table));
   }
-  Result<void> scanned = ScanCursor(cursor, table, range, visit);
+  Result<void> scanned = ScanCursor(cursor, tables, id, range, visit);
   mdb_cursor_close(cursor);
   return scanned;
+}
+
+std::optional<std::uint64_t> CountIn(MDB_txn* transaction, const std::vector<LmdbTable>& tables,
+                                     TableId id) {
+  const LmdbTable& table = TableAt(tables, id);
+  MDB_stat stat{};
+  if (mdb_stat(transaction, table.handle, &stat) != MDB_SUCCESS) return {};
+  return stat.ms_entries - (table.name == kMainTableName ? tables.size() - 1 : 0);
 }
 
 }  // namespace
@@ -89,10 +107,14 @@ Result<std::optional<Bytes>> LmdbReadTransaction::Get(TableId table, Bytes key) 
 }
 
 Result<void> LmdbReadTransaction::Scan(TableId table, const KeyRange& range, const Visitor& visit) {
-  return ScanIn(transaction_, TableAt(tables_, table), range, visit);
+  return ScanIn(transaction_, tables_, table, range, visit);
 }
 
 std::uint64_t LmdbReadTransaction::Sequence() const { return mdb_txn_id(transaction_); }
+
+std::optional<std::uint64_t> LmdbReadTransaction::EntryCount(TableId table) {
+  return CountIn(transaction_, tables_, table);
+}
 
 LmdbWriteTransaction::~LmdbWriteTransaction() {
   for (MDB_cursor* cursor : cursors_) {
@@ -106,41 +128,69 @@ Result<std::optional<Bytes>> LmdbWriteTransaction::Get(TableId table, Bytes key)
 
 Result<void> LmdbWriteTransaction::Scan(TableId table, const KeyRange& range,
                                         const Visitor& visit) {
-  return ScanIn(transaction_, TableAt(tables_, table), range, visit);
+  return ScanIn(transaction_, tables_, table, range, visit);
 }
 
 std::uint64_t LmdbWriteTransaction::Sequence() const { return mdb_txn_id(transaction_); }
 
-Result<void> LmdbWriteTransaction::Put(TableId id, Bytes key, Bytes value) {
+Result<MDB_cursor*> LmdbWriteTransaction::CursorOf(TableId id) {
   const LmdbTable& table = TableAt(tables_, id);
+  MDB_cursor*& cursor = cursors_[id.index];
+  if (cursor != nullptr) return cursor;
+  const int code = mdb_cursor_open(transaction_, table.handle, &cursor);
+  if (code == MDB_SUCCESS) return cursor;
+  return tl::unexpected<Error>(TableError(code, "writing", table));
+}
+
+Result<void> LmdbWriteTransaction::Put(TableId id, Bytes key, Bytes value) {
+  return Replace(id, key, value, {});
+}
+
+Result<void> LmdbWriteTransaction::Erase(TableId id, Bytes key) { return Remove(id, key, {}); }
+
+Result<void> LmdbWriteTransaction::Replace(TableId id, Bytes key, Bytes value,
+                                           const FormerVisitor& former) {
   RETURN_IF_ERROR(CheckKey(key));
   RETURN_IF_ERROR(CheckValue(value));
-  MDB_cursor*& cursor = cursors_[id.index];
-  if (cursor == nullptr) {
-    const int code = mdb_cursor_open(transaction_, table.handle, &cursor);
-    if (code != MDB_SUCCESS) return tl::unexpected<Error>(TableError(code, "writing", table));
-  }
+  ASSIGN_OR_RETURN(MDB_cursor* const cursor, CursorOf(id));
   MDB_val key_value = ToValue(key);
   MDB_val data = ToValue(value);
   // Appending fills pages to the end instead of splitting them in halves. LMDB compares
   // with the last key itself and answers MDB_KEYEXIST, untouched, if this one is not above it.
   int code = mdb_cursor_put(cursor, &key_value, &data, MDB_APPEND);
   if (code == MDB_KEYEXIST) {
+    code = MDB_NOTFOUND;
     key_value = ToValue(key);
-    data = ToValue(value);
-    code = mdb_cursor_put(cursor, &key_value, &data, 0);
+    // The cursor stays in the page, where the put then looks first.
+    if (former) code = mdb_cursor_get(cursor, &key_value, &data, MDB_SET);
+    if (code == MDB_SUCCESS) former(ToBytes(data));
+    if (code == MDB_SUCCESS || code == MDB_NOTFOUND) {
+      key_value = ToValue(key);
+      data = ToValue(value);
+      code = mdb_cursor_put(cursor, &key_value, &data, 0);
+    }
   }
-  if (code != MDB_SUCCESS) return tl::unexpected<Error>(TableError(code, "writing", table));
-  return {};
+  if (code == MDB_SUCCESS) return {};
+  return tl::unexpected<Error>(TableError(code, "writing", TableAt(tables_, id)));
 }
 
-Result<void> LmdbWriteTransaction::Erase(TableId id, Bytes key) {
-  const LmdbTable& table = TableAt(tables_, id);
+Result<void> LmdbWriteTransaction::Remove(TableId id, Bytes key, const FormerVisitor& former) {
   RETURN_IF_ERROR(CheckKey(key));
+  ASSIGN_OR_RETURN(MDB_cursor* const cursor, CursorOf(id));
   MDB_val key_value = ToValue(key);
-  const int code = mdb_del(transaction_, table.handle, &key_value, nullptr);
-  if (code == MDB_SUCCESS || code == MDB_NOTFOUND) return {};
-  return tl::unexpected<Error>(TableError(code, "erasing from", table));
+  MDB_val data;
+  int code = mdb_cursor_get(cursor, &key_value, &data, MDB_SET);
+  if (code == MDB_NOTFOUND) return {};
+  if (code == MDB_SUCCESS) {
+    if (former) former(ToBytes(data));
+    code = mdb_cursor_del(cursor, 0);
+  }
+  if (code == MDB_SUCCESS) return {};
+  return tl::unexpected<Error>(TableError(code, "erasing from", TableAt(tables_, id)));
+}
+
+std::optional<std::uint64_t> LmdbWriteTransaction::EntryCount(TableId id) {
+  return CountIn(transaction_, tables_, id);
 }
 
 }  // namespace bobbin::kv

@@ -25,6 +25,7 @@ class LmdbReadTransaction final : public ReadTransaction {
   Result<std::optional<Bytes>> Get(TableId table, Bytes key) override;
   Result<void> Scan(TableId table, const KeyRange& range, const Visitor& visit) override;
   std::uint64_t Sequence() const override;
+  std::optional<std::uint64_t> EntryCount(TableId table) override;
 
  private:
   MDB_txn* transaction_;
@@ -45,11 +46,16 @@ class LmdbWriteTransaction final : public WriteTransaction {
   std::uint64_t Sequence() const override;
   Result<void> Put(TableId table, Bytes key, Bytes value) override;
   Result<void> Erase(TableId table, Bytes key) override;
+  Result<void> Replace(TableId table, Bytes key, Bytes value, const FormerVisitor& former) override;
+  Result<void> Remove(TableId table, Bytes key, const FormerVisitor& former) override;
+  std::optional<std::uint64_t> EntryCount(TableId table) override;
 
  private:
+  Result<MDB_cursor*> CursorOf(TableId table);
+
   MDB_txn* transaction_;
   const std::vector<LmdbTable>& tables_;
-  std::vector<MDB_cursor*> cursors_;  // For Put, opened with the first one.
+  std::vector<MDB_cursor*> cursors_;  // For writing, opened with the first write.
 };
 
 }  // namespace bobbin::kv

@@ -208,6 +208,25 @@ TEST_F(Salvaging, WithoutMetaAndBranchPagesNothingIsLostAndNothingIsSent) {
   EXPECT_THAT(script.offers, IsEmpty()) << "some of it may have been deleted";
 }
 
+// Though nothing says any more which pages are free.
+TEST_F(Salvaging, WhatWasDeletedDoesNotComeBack) {
+  MakePast(80);
+  database_.Open();
+  // What the very last transaction deleted could be of one that was never committed.
+  const EntryId last = Submit(100, "later@x.test");
+  kept_[last] = Describe(database_.Database(), last);
+  database_.Close();
+  sound_ = Slurp(File());
+  Spill(File(), WithoutMetaAndBranchPages());
+  const SalvageReport report = SalvageNow();
+  EXPECT_FALSE(report.is_proven);
+  EXPECT_GT(report.deleted, 0U) << "no page has any of it";
+  EXPECT_EQ(report.damaged + report.lost + report.moved, 0U) << Details();
+  const Database salvaged = OpenTarget();
+  for (const EntryId& id : deleted_) EXPECT_FALSE(IsStored(salvaged, id)) << id.ToHex();
+  EXPECT_EQ(CountRestored(salvaged), kept_.size());
+}
+
 // The last transaction made recipients TRUE, and its meta page is the one that is lost.
 TEST_F(Salvaging, WhoIsTrueInALostTransactionIsNotSentToAgain) {
   MakePast(8);

@@ -36,7 +36,10 @@ Result<Checked> Check(const CommandLine& line, Depth depth) {
   // Damage that the walk found is what was asked for, no failure to find it.
   if (!checked.pages.IsClean()) return checked;
   if (!database) return tl::unexpected<Error>(database.error());
-  if (depth == Depth::kQuick) return checked;
+  if (depth == Depth::kQuick) {
+    ASSIGN_OR_RETURN(checked.records, CompareRowCounts(*database->State()));
+    return checked;
+  }
   CheckOptions check;
   check.contents = depth == Depth::kDeep;
   check.progress = [&](std::uint64_t records) {
@@ -124,7 +127,8 @@ void AddCheckCommand(CLI::App& app, CommandLine& line) {
   AddJsonOption(*command, line);
   auto depth = std::make_shared<Depth>(Depth::kNormal);
   CLI::Option* quick = command->add_flag_callback(
-      "--quick", [depth] { *depth = Depth::kQuick; }, "Only the structure of the pages");
+      "--quick", [depth] { *depth = Depth::kQuick; },
+      "Only the structure of the pages, and how many rows there are");
   command
       ->add_flag_callback(
           "--deep", [depth] { *depth = Depth::kDeep; }, "Every byte of long content, too")

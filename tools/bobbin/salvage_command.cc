@@ -45,6 +45,7 @@ void PrintJsonSummary(Output& output, const SalvageReport& report) {
                     {"moved", report.moved},
                     {"damaged", report.damaged},
                     {"lost", report.lost},
+                    {"deleted", report.deleted},
                     {"queued", report.queued},
                     {"held", report.held},
                     {"contents", report.bodies},
@@ -68,8 +69,10 @@ void PrintSummary(Output& output, const SalvageReport& report, const SalvageArgu
   }
   if (!report.is_proven) {
     output.Line(
-        "What had been deleted could not be told from the rest: look at what is held, then "
-        "`bobbin release` it or `bobbin abort` it.");
+        fmt::format("{} deleted messages were known and left out; others could not be told from "
+                    "the rest: look at what is held, then `bobbin release` it or `bobbin abort` "
+                    "it.",
+                    report.deleted));
   }
   output.Line(fmt::format("{} is as it was. Use one of the two, never both.", arguments.source));
 }
