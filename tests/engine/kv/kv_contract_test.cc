@@ -124,6 +124,67 @@ TEST_P(KvContract, PutReplacesAndEraseOfAnAbsentKeySucceeds) {
   EXPECT_TRUE(engine_->Update(erase).IsCommitted());
 }
 
+TEST_P(KvContract, ReplaceAndRemoveShowWhatTheKeyHad) {
+  std::vector<std::string> formers;
+  const auto former = [&](Bytes value) { formers.emplace_back(value); };
+  ASSERT_TRUE(engine_
+                  ->Update([&](WriteTransaction& transaction) -> Result<void> {
+                    formers = {};
+                    RETURN_IF_ERROR(transaction.Replace(kQueue, "b", "1", former));
+                    RETURN_IF_ERROR(transaction.Replace(kQueue, "b", "22", former));
+                    RETURN_IF_ERROR(transaction.Replace(kQueue, "a", "3", former));
+                    RETURN_IF_ERROR(transaction.Remove(kQueue, "b", former));
+                    RETURN_IF_ERROR(transaction.Remove(kQueue, "b", former));
+                    return transaction.Replace(kQueue, "c", "4", former);
+                  })
+                  .IsCommitted());
+  EXPECT_THAT(formers, ElementsAre("1", "22"));
+  EXPECT_THAT(Keys(*engine_), ElementsAre("a", "c"));
+}
+
+// Counts the closures that came before it.
+class CountAtEnd final : public LastStep {
+ public:
+  Result<void> Run(WriteTransaction& transaction) override {
+    if (fails) return Fail(ErrorCode::kNoSupport, "as asked");
+    return transaction.Put(kQueue, "closures", std::to_string(closures));
+  }
+  int closures = 0;
+  bool fails = false;
+};
+
+UpdateFunction CountedPut(std::string key, bool refuse = false, bool last_step_fails = false) {
+  return [=](WriteTransaction& transaction) -> Result<void> {
+    RETURN_IF_ERROR(transaction.Put(kQueue, key, ""));
+    if (!transaction.AtEnd()) transaction.AtEnd() = std::make_unique<CountAtEnd>();
+    auto& step = static_cast<CountAtEnd&>(*transaction.AtEnd());
+    ++step.closures;
+    step.fails = step.fails || last_step_fails;
+    if (refuse) return Fail(ErrorCode::kCancel, "as asked");
+    return {};
+  };
+}
+
+TEST_P(KvContract, TheLastStepIsRunOnceForAllClosuresThatAreCommitted) {
+  {
+    Holder holder(*engine_);
+    engine_->UpdateAsync(CountedPut("a"), kNothing);
+    engine_->UpdateAsync(CountedPut("b", true), kNothing);
+    engine_->UpdateAsync(CountedPut("c"), kNothing);
+    engine_->UpdateAsync(CountedPut("d"), kNothing);
+    holder.Release();
+  }
+  ASSERT_TRUE(engine_->Update(PutRow("z", "")).IsCommitted());
+  EXPECT_THAT(Keys(*engine_), ElementsAre("a", "c", "closures", "d", "held", "z"));
+  EXPECT_EQ(Read(*engine_, "closures"), "2") << "those after the refused one share a transaction";
+}
+
+TEST_P(KvContract, ALastStepThatFailsRefusesEverything) {
+  EXPECT_EQ(CodeOf(engine_->Update(CountedPut("a", false, true))), ErrorCode::kNoSupport);
+  EXPECT_THAT(Keys(*engine_), IsEmpty());
+  EXPECT_TRUE(engine_->Update(CountedPut("b")).IsCommitted());
+}
+
 TEST_P(KvContract, AClosureSeesItsOwnWrites) {
   PutNow("b", "0");
   EXPECT_TRUE(engine_

@@ -98,6 +98,33 @@ TEST_F(LmdbEngineTest, WhatWasCommittedIsThereAfterReopening) {
   EXPECT_GT(last, before) << "sequences go on across restarts";
 }
 
+TEST_F(LmdbEngineTest, RowsOfTheMainTableLieBesideTheNamesOfTheOthersAndCostNoPage) {
+  LmdbOptions options = test::TwoTables();
+  constexpr TableId kMain{2};
+  options.tables.emplace_back(kMainTableName);
+  ASSERT_TRUE(CreateLmdbEnvironment(Path(), options, [](WriteTransaction& transaction) {
+    return transaction.Put(kMain, "R", "0");
+  }));
+  const std::shared_ptr<Engine> engine = Open(options);
+  ASSERT_TRUE(engine->Update(test::PutRow("a", "")).IsCommitted());
+  ASSERT_TRUE(engine->Update(test::PutRow("R", "1", kMain)).IsCommitted());
+  EXPECT_EQ(test::Keys(*engine, kMain), std::vector<std::string>{"R"});
+  EXPECT_EQ(test::Read(*engine, "R", kMain), "1");
+  ASSERT_TRUE(engine->View([&](ReadTransaction& transaction) -> Result<void> {
+    EXPECT_EQ(transaction.EntryCount(kMain), 1U);
+    EXPECT_EQ(transaction.EntryCount(TableId{0}), 1U);
+    EXPECT_EQ(transaction.EntryCount(TableId{1}), 0U);
+    return {};
+  }));
+  const LmdbPageFile file = *LmdbPageFile::Open(Path() / "data.mdb");
+  const auto report = WalkLmdbPages(file, ReadLmdbMetaPages(file)->Newest(), {});
+  ASSERT_TRUE(report);
+  EXPECT_TRUE(report->IsClean());
+  EXPECT_EQ(report->rows, 2U);
+  // Two meta pages, the main tree, the one row of `queue`, the list of free pages.
+  EXPECT_EQ(report->used_pages, 5U);
+}
+
 TEST_F(LmdbEngineTest, CreatingWritesTheFirstRowsAndRefusesAnExistingEnvironment) {
   const UpdateFunction fill = PutRow("first", "row");
   ASSERT_TRUE(CreateLmdbEnvironment(Path(), test::TwoTables(), fill));
