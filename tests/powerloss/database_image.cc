@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <optional>
 
 #include "engine/check.h"
 #include "engine/database.h"
@@ -44,7 +45,18 @@ void SetRecipients(const RecipientTable& recipients, MessageState& state) {
   }
 }
 
+// A report's content is the spooler's own words.
+std::optional<std::uint64_t> DigestOfReport(const PropertyList& properties) {
+  if (!properties.BytesOr(pr::kMessageClass, {}).starts_with("REPORT.")) return {};
+  return ContentDigest(properties.BytesOr(pr::kOriginalSubject, {})).Value();
+}
+
+std::uint64_t AddedTo(const PropertyList& properties) {
+  return AddedDigest(properties.BytesOr(kLayers, {}), properties.BytesOr(pr::kAddedFooter, {}));
+}
+
 Result<std::uint64_t> DigestOf(RowReader& rows, const MessageRecord& record) {
+  if (const auto report = DigestOfReport(record.properties)) return *report;
   ContentDigest digest(record.properties.BytesOr(pr::kSubject, {}));
   if (record.content_body == 0) return digest.Add(record.content_inline).Value();
   ASSIGN_OR_RETURN(const auto head, rows.BodyHead(record.content_body));
@@ -63,6 +75,7 @@ Result<MessageState> StateOf(RowReader& rows, MessageId id, const MessageRecord&
   state.queued = record.IsSubmitted();
   state.unsent = (record.message_flags & kMsgFlagUnsent) != 0;
   state.folder = record.folder.value;
+  state.added = AddedTo(record.properties);
   if (state.queued) {
     ASSIGN_OR_RETURN(const auto row, rows.QueueRow(record.store, record.queue_sequence));
     if (!row) return Fail(ErrorCode::kCorruptData, "a queue row is missing");
@@ -91,6 +104,7 @@ Result<void> Observe(DatabaseState& database, Observation& seen) {
     return rows.Scan(table::kMessages, {}, {},
                      [&](std::string_view key, std::string_view value) -> Result<bool> {
                        ASSIGN_OR_RETURN(const MessageRecord record, rows.DecodeMessage(key, value));
+                       if (record.embedded_in.value != 0) return true;
                        ASSIGN_OR_RETURN(const std::uint64_t id, KeyNumber8(key, 0));
                        ASSIGN_OR_RETURN(const MessageState state,
                                         StateOf(rows, MessageId{id}, record));
@@ -118,6 +132,11 @@ Result<MessageState> StateOf(const Database& database, MessageId id) {
   }
   ASSIGN_OR_RETURN(const RecipientTable recipients, message.GetRecipientTable());
   SetRecipients(recipients, state);
+  state.added = AddedTo(properties);
+  if (const auto report = DigestOfReport(properties)) {
+    state.content = *report;
+    return state;
+  }
   ContentDigest digest(properties.BytesOr(pr::kSubject, {}));
   ASSIGN_OR_RETURN(MessageBodyReader reader, message.OpenContent());
   for (;;) {

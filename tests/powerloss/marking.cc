@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/check.h"
+#include "tests/powerloss/content_digest.h"
 
 namespace bobbin::powerloss {
 namespace {
@@ -36,10 +37,14 @@ class MarkedOutbound final : public OutboundMessage {
       : real_(real), message_(messages.Find(real.Id().Object())) {
     BOBBIN_CHECK(message_ != nullptr);
     before_ = message_->submitted;
+    before_.added = message_->added;
     for (std::size_t i = 0; i < table_.size(); ++i) {
       before_.recipients[i] = MarkedRow(table_[i].delivery.state);
     }
     now_ = before_;
+    for (const OutboundRecipient& recipient : real_.Recipients()) {
+      (recipient.address.starts_with(kRefused) ? refused_ : recipients_).push_back(recipient);
+    }
   }
 
   const EntryId& Id() const override { return real_.Id(); }
@@ -47,7 +52,7 @@ class MarkedOutbound final : public OutboundMessage {
   Time SubmitTime() const override { return real_.SubmitTime(); }
   const std::string& ReversePath() const override { return real_.ReversePath(); }
   MessageNotification Notification() const override { return real_.Notification(); }
-  const std::vector<OutboundRecipient>& Recipients() const override { return real_.Recipients(); }
+  const std::vector<OutboundRecipient>& Recipients() const override { return recipients_; }
   RecipientTable GetRecipientTable() const override { return real_.GetRecipientTable(); }
   std::uint64_t ContentBytes() const override { return real_.ContentBytes(); }
   ContentSource& Content() override { return real_.Content(); }
@@ -66,6 +71,8 @@ class MarkedOutbound final : public OutboundMessage {
     if (outcome.kind == OutcomeKind::kDelivered) {
       SetRow(row, RecipientState::kDelivered);
       Delivered(row);
+    } else if (outcome.kind == OutcomeKind::kFailed) {
+      SetRow(row, RecipientState::kFailed);
     } else {
       // Who was in doubt before this attempt stays so, even if it did not get far.
       const bool in_doubt = outcome.kind == OutcomeKind::kInDoubt ||
@@ -81,7 +88,20 @@ class MarkedOutbound final : public OutboundMessage {
     for (std::size_t i = 0; i < now_.recipient_count; ++i) {
       finishes = finishes && (now_.recipients[i] & kResponsible) != 0;
     }
-    message_->Ask({finishes ? message_->finished : status == SubmitStatus::kDone ? now_ : before_});
+    if (!finishes) {
+      message_->Ask({status == SubmitStatus::kDone ? now_ : before_});
+      return;
+    }
+    MessageState undone = now_;
+    undone.added = 0;
+    message_->Ask({now_, undone, message_->finished});
+  }
+
+  void Refuse() {
+    for (const OutboundRecipient& recipient : refused_) {
+      message_->AskForMade(message_->inbox, message_->report, recipient.row.value);
+      StatusRecipient(recipient.row, {OutcomeKind::kFailed, {550, "5.1.1", "nobody here"}, {}});
+    }
   }
 
   // The file that each recipient is to get, as spooler/transports/drop_directory.h has it.
@@ -95,7 +115,7 @@ class MarkedOutbound final : public OutboundMessage {
       content += *piece;
     }
     std::erase(content, '\r');
-    for (const OutboundRecipient& recipient : real_.Recipients()) {
+    for (const OutboundRecipient& recipient : recipients_) {
       const std::string file = "Return-Path: <" + real_.ReversePath() +
                                ">\nDelivered-To: " + recipient.address + "\n" + content;
       digests_.emplace_back(recipient, XXH3_64bits(file.data(), file.size()));
@@ -125,6 +145,8 @@ class MarkedOutbound final : public OutboundMessage {
   const RecipientTable table_ = real_.GetRecipientTable();
   MessageState before_;
   MessageState now_;
+  std::vector<OutboundRecipient> recipients_;
+  std::vector<OutboundRecipient> refused_;
   std::vector<std::pair<OutboundRecipient, std::uint64_t>> digests_;
 };
 
@@ -138,13 +160,70 @@ class MarkedTransport final : public TransportProvider {
   SubmitResult SubmitMessage(OutboundMessage& message) override {
     MarkedOutbound marked(message, messages_);
     marked.AskForFiles();
-    SubmitResult result = real_->SubmitMessage(marked);
+    SubmitResult result;
+    if (!marked.Recipients().empty()) result = real_->SubmitMessage(marked);
+    if (result.status == SubmitStatus::kDone) marked.Refuse();
     marked.AskForEnd(result.status);
     return result;
   }
 
  private:
   const std::unique_ptr<TransportProvider> real_;
+  MarkedMessages& messages_;
+};
+
+class MarkedLayer final : public Preprocessor {
+ public:
+  MarkedLayer(char letter, std::unique_ptr<Preprocessor> real, MarkedMessages& messages)
+      : name_(1, letter), real_(std::move(real)), messages_(messages) {}
+
+  std::string_view Name() const override { return name_; }
+
+  Result<void> PreprocessMessage(Message& message, PreprocessContext& context) override {
+    if (real_) RETURN_IF_ERROR(real_->PreprocessMessage(message, context));
+    ASSIGN_OR_RETURN(const std::string layers, LayersOf(message));
+    RETURN_IF_ERROR(SetLayers(message, layers + name_));
+    ASSIGN_OR_RETURN(const EntryId id, message.Id());
+    ASSIGN_OR_RETURN(const PropertyList properties, message.GetProps());
+    ASSIGN_OR_RETURN(const RecipientTable table, message.GetRecipientTable());
+    MarkedMessage* const marked = messages_.Find(id.Object());
+    BOBBIN_CHECK(marked != nullptr);
+    MessageState state = marked->submitted;
+    state.added = AddedDigest(layers + name_, properties.BytesOr(pr::kAddedFooter, {}));
+    for (std::size_t i = 0; i < table.size(); ++i) {
+      state.recipients[i] = MarkedRow(table[i].delivery.state);
+    }
+    marked->added = state.added;
+    marked->Ask({state, marked->WithLocalRowsServed(state)});
+    return {};
+  }
+
+  Result<void> RemovePreprocessInfo(Message& message) override {
+    ASSIGN_OR_RETURN(std::string layers, LayersOf(message));
+    const std::size_t at = layers.find(name_);
+    if (at != layers.npos) {
+      BOBBIN_CHECK(at + 1 == layers.size());
+      layers.pop_back();
+      RETURN_IF_ERROR(SetLayers(message, layers));
+    }
+    if (real_) return real_->RemovePreprocessInfo(message);
+    return {};
+  }
+
+ private:
+  static Result<std::string> LayersOf(const Message& message) {
+    ASSIGN_OR_RETURN(const PropertyList properties, message.GetProps());
+    return std::string(properties.BytesOr(kLayers, {}));
+  }
+  static Result<void> SetLayers(Message& message, const std::string& layers) {
+    const std::vector<Property> one{Property::Bytes(kLayers, layers)};
+    ASSIGN_OR_RETURN(const auto problems, message.SetProps(one));
+    BOBBIN_CHECK(problems.empty());
+    return {};
+  }
+
+  const std::string name_;
+  const std::unique_ptr<Preprocessor> real_;
   MarkedMessages& messages_;
 };
 
@@ -175,6 +254,24 @@ void MarkedMessage::Acknowledge(std::uint32_t state_number) const {
   mark.id = id.Object();
   mark.number = state_number;
   Say(mark);
+}
+
+void MarkedMessage::AskForMade(std::uint64_t folder, std::uint64_t content,
+                               std::uint32_t row) const {
+  Mark mark;
+  mark.subject = Subject::kMade;
+  mark.id = content;
+  mark.folder = folder;
+  mark.message = id.Object();
+  mark.row = row;
+  Say(mark);
+}
+
+MessageState MarkedMessage::WithLocalRowsServed(MessageState before) const {
+  for (std::size_t i = 0; i < before.recipient_count; ++i) {
+    if ((local_rows >> i & 1) != 0) before.recipients[i] = MarkedRow(RecipientState::kDelivered);
+  }
+  return before;
 }
 
 void MarkDatabase(bool acknowledged) {
@@ -211,6 +308,11 @@ MarkedMessage* MarkedMessages::Find(std::uint64_t object) {
 std::unique_ptr<TransportProvider> MarkTransport(std::unique_ptr<TransportProvider> real,
                                                  MarkedMessages& messages) {
   return std::make_unique<MarkedTransport>(std::move(real), messages);
+}
+
+std::unique_ptr<Preprocessor> MarkLayer(char letter, std::unique_ptr<Preprocessor> real,
+                                        MarkedMessages& messages) {
+  return std::make_unique<MarkedLayer>(letter, std::move(real), messages);
 }
 
 }  // namespace bobbin::powerloss

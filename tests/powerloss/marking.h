@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <string_view>
 
 #include "engine/entry_id.h"
+#include "spooler/preprocessor.h"
 #include "spooler/transport_provider.h"
 #include "tests/powerloss/mark.h"
 
@@ -27,11 +29,19 @@ struct MarkedMessage {
   // Of those for the spooler: in the queue, and when everybody has been served.
   MessageState submitted;
   MessageState finished;
+  std::uint8_t local_rows = 0;  // A bit for each recipient whose message store is here.
+  std::uint64_t added = 0;      // By the last preprocessing.
+  std::uint64_t inbox = 0;      // Where a report goes, and what it is known by.
+  std::uint64_t report = 0;
 
   // The message is to come to be in these states, in this order. Returns the number of the first.
   std::uint32_t Ask(std::initializer_list<MessageState> states);
   void Acknowledge(std::uint32_t state_number) const;
   void AcknowledgeAll() const { Acknowledge(number); }
+  // The store is to make another message because of this one (Subject::kMade).
+  void AskForMade(std::uint64_t folder, std::uint64_t content, std::uint32_t row) const;
+  // Everybody here has got it.
+  MessageState WithLocalRowsServed(MessageState before) const;
 };
 
 void MarkDatabase(bool acknowledged);
@@ -55,9 +65,17 @@ class MarkedMessages {
   std::array<MarkedMessage, kMessagesMax> messages_;
 };
 
+// To such an address nothing is delivered: the transport says so, for good.
+inline constexpr std::string_view kRefused = "refused";
+
 // `real`, the drop directory transport, with what it asks for and answers marked: the file of each
 // recipient, that a message is durably in doubt, and what is left of it if not all went well.
 std::unique_ptr<TransportProvider> MarkTransport(std::unique_ptr<TransportProvider> real,
                                                  MarkedMessages& messages);
+
+// Puts `letter` on top of the property kLayers, and takes it off again; ends the program when
+// another is on top of it. `real`, if any, does its work first.
+std::unique_ptr<Preprocessor> MarkLayer(char letter, std::unique_ptr<Preprocessor> real,
+                                        MarkedMessages& messages);
 
 }  // namespace bobbin::powerloss

@@ -1,6 +1,7 @@
 // What an application that was told what the marks say may expect of the database it finds after a
 // power cut (tests/powerloss/mark.h).
 //
+//   made by the store      is there once when its recipient is TRUE, else not (kMade)
 //   acknowledged           is there
 //   asked, not answered    may be there, whole, or not
 //   anything else          is not there
@@ -48,7 +49,16 @@ class OutcomeModel {
     std::uint32_t row = 0;
   };
 
-  std::string JudgeMessage(std::uint64_t id, const MessageState& seen) const;
+  // Folder and content of what the store made, and how often it was seen.
+  using Place = std::pair<std::uint64_t, std::uint64_t>;
+  using Counts = std::map<Place, unsigned>;
+  struct Made {
+    std::uint64_t message = 0;
+    std::uint32_t row = 0;
+  };
+
+  std::string JudgeMessage(std::uint64_t id, const MessageState& seen, Counts& counts) const;
+  std::string JudgeMade(const Observation& seen, const Counts& counts) const;
   std::string JudgeFiles(const Observation& seen, const DropFiles& files) const;
 
   std::uint64_t version_ = 0;
@@ -56,6 +66,7 @@ class OutcomeModel {
   bool database_acknowledged_ = false;
   std::map<std::uint64_t, std::vector<Numbered>> messages_;  // The states each may be in.
   std::map<std::uint64_t, File> files_;
+  std::map<Place, Made> made_;
 };
 
 std::string Describe(const MessageState& state);

@@ -353,6 +353,15 @@ class Worker {
     seen.trouble = other.trouble;
     if (other.messages != seen.messages) {
       seen.trouble += "the public interface shows other messages than the rows\n";
+      const auto [one, another] = std::mismatch(seen.messages.begin(), seen.messages.end(),
+                                                other.messages.begin(), other.messages.end());
+      if (one != seen.messages.end()) {
+        seen.trouble += fmt::format("  {} is {}\n", one->first, Describe(one->second));
+      }
+      if (another != other.messages.end()) {
+        seen.trouble +=
+            fmt::format("  shown: {} is {}\n", another->first, Describe(another->second));
+      }
     }
     if (seen.trouble.empty()) seen.trouble = image_.UseAgain();
   }

@@ -9,6 +9,9 @@
 // either process to Maildirs in ROOT/drop. In the middle each process closes the database and opens
 // it again, while the other may be using it; a store that has failed is opened again like that.
 //
+// Their stores are tightly coupled, and the spoolers preprocess: some recipients are a store of the
+// same database, some are refused by the transport and reported to the sender.
+//
 // Before each step it marks what it asks for, after it that it has been acknowledged. The recorder
 // must be preloaded for that to mean something. Any error that should not be ends the program.
 
@@ -28,6 +31,7 @@
 #include <vector>
 
 #include "engine/database.h"
+#include "spooler/preprocessors/footer.h"
 #include "spooler/spooler.h"
 #include "spooler/transports/drop_directory.h"
 #include "tests/powerloss/content_digest.h"
@@ -40,6 +44,7 @@ constexpr unsigned kProcesses = 2;
 constexpr unsigned kClientsOfEach = 2;
 constexpr std::size_t kMessagesMax =
     5;  // Of each client: what is stored is opened a million times.
+constexpr const char* kLocalStore = "local@power.test";
 constexpr auto kNever = std::chrono::hours(24 * 365);
 
 [[noreturn]] void Stop(const std::string& why) {
@@ -70,6 +75,10 @@ class Client {
     auto session = database_.OpenSpoolerSession();
     if (!Succeeded(session, "opening a session")) return;
     session_ = *std::move(session);
+    if (!Succeeded(store_->SetTightlyCoupled(true), "coupling the store")) return;
+    auto local = database_.OpenOrCreateMessageStore(kLocalStore);
+    if (!Succeeded(local, "opening the local store")) return;
+    local_inbox_ = local->Folders().inbox.value;
     for (unsigned i = 0; i < operations; ++i) {
       if (!Step()) return;
     }
@@ -142,6 +151,13 @@ class Client {
     for (std::uint64_t i = 0; i < count; ++i) {
       rows.push_back(MakeSmtpRecipient(fmt::format("r{}@drop.test", i), kRecipientTo));
     }
+    // One for the drop directory is always there, so that nothing is finished by its submission.
+    if (!deferred && count == 2) rows.push_back(MakeSmtpRecipient(kLocalStore, kRecipientTo));
+    next_refused_ = !deferred && Random(4) == 0;
+    if (next_refused_) {
+      rows.push_back(MakeSmtpRecipient(std::string(kRefused) + "@drop.test", kRecipientTo));
+    }
+    const std::size_t row_count = rows.size();
     RETURN_IF_ERROR(message.ModifyRecipients(kModifyRecipientsReplace, std::move(rows)));
     const std::string content = RandomContent(subject);
     MessageBodyWriter writer = store_->NewContent();
@@ -151,10 +167,16 @@ class Client {
     next_.exists = true;
     next_.unsent = true;
     next_.queued = next_.held = false;
-    next_.recipient_count = static_cast<std::uint8_t>(count);
+    next_.recipient_count = static_cast<std::uint8_t>(row_count);
     next_.recipients = {};
     next_.folder = folder.value;
     next_.content = ContentDigest(subject).Add(content).Value();
+    if (!deferred && count == 2) {
+      held->local_rows = 1U << 2;
+      held->AskForMade(local_inbox_, next_.content, 2);
+    }
+    held->inbox = store_->Folders().inbox.value;
+    held->report = ContentDigest(subject).Value();
     return message;
   }
 
@@ -193,10 +215,14 @@ class Client {
     for (std::size_t i = 0; i < delivered.recipient_count; ++i) {
       delivered.recipients[i] = MarkedRow(RecipientState::kDelivered);
     }
+    if (next_refused_) {
+      delivered.recipients[delivered.recipient_count - 1U] = MarkedRow(RecipientState::kFailed);
+    }
     held->submitted = queued;
     held->finished = Sent(held, delivered);
     MarkedMessages::Give(*held);
-    const std::uint32_t first = held->Ask({queued});
+    // Local recipients are served on the spot, or after preprocessing.
+    const std::uint32_t first = held->Ask({queued, held->WithLocalRowsServed(queued)});
     if (!Succeeded(message->SubmitMessage(), "submitting")) return false;
     held->Acknowledge(first);
     return true;
@@ -333,6 +359,8 @@ class Client {
   std::vector<MarkedMessage*> messages_;
   std::vector<std::uint64_t> deletes_;  // Messages that are deleted after submission.
   MessageState next_;                   // Of what Compose made.
+  bool next_refused_ = false;           // Its last recipient.
+  std::uint64_t local_inbox_ = 0;
 };
 
 // Delivers until it is told to stop, and the queue has nothing due.
@@ -354,6 +382,10 @@ class Delivery {
     SpoolerShared shared;
     SpoolerOptions options;
     options.reporting_host = "power.test";
+    options.preprocessors = {
+        [this] { return MarkLayer('a', nullptr, messages_); },
+        [this] { return MarkLayer('b', NewFooterPreprocessor("-- \nfooter\n"), messages_); },
+        [this] { return MarkLayer('c', nullptr, messages_); }};
     std::vector<std::unique_ptr<TransportProvider>> transports;
     transports.push_back(MarkTransport(NewDropDirectoryTransport({root_})(), messages_));
     Spooler spooler(
