@@ -70,17 +70,6 @@ Result<void> CreateIn(const fs::path& directory) {
   });
 }
 
-// A whole record in the wrong row means that a key changed: whoever asks for the right one would be
-// told that it is not there. A damaged record is its readers' to report, and harms nobody else.
-std::function<bool(const kv::PageWalkOptions::Row&)> RowIsRight(const RecordKey& record_key) {
-  return [codec = RecordCodec(record_key)](const kv::PageWalkOptions::Row& row) {
-    const auto name = std::find(table::kNames.begin(), table::kNames.end(), row.table);
-    const kv::TableId table{static_cast<std::uint8_t>(name - table::kNames.begin())};
-    return RecordCodec::NamesRow(table, row.key, row.value) ||
-           (row.whole && !codec.OpenStray(row.value));
-  };
-}
-
 std::vector<FolderId> DrawFolders(DatabaseState& state, std::size_t count, Result<void>& outcome) {
   std::vector<FolderId> ids;
   while (ids.size() < count && outcome) {
@@ -127,6 +116,15 @@ Result<void> WriteFolders(RowWriter& rows, StoreId store, const StandardFolders&
 
 }  // namespace
 
+std::function<bool(const kv::PageWalkOptions::Row&)> RowIsRight(const RecordCodec& record_codec) {
+  return [codec = record_codec](const kv::PageWalkOptions::Row& row) {
+    const auto name = std::find(table::kNames.begin(), table::kNames.end(), row.table);
+    const kv::TableId table{static_cast<std::uint8_t>(name - table::kNames.begin())};
+    return RecordCodec::NamesRow(table, row.key, row.value) ||
+           (row.whole && !codec.OpenStray(row.value));
+  };
+}
+
 std::vector<std::string> Database::TableNames() {
   return {table::kNames.begin(), table::kNames.end()};
 }
@@ -144,7 +142,7 @@ Result<Database> Database::Open(const fs::path& path, const DatabaseOptions& opt
   }
   kv::LmdbOptions lmdb_options = DatabaseTables();
   lmdb_options.free_bytes_min = options.free_bytes_min;
-  lmdb_options.walk.row_is_right = RowIsRight(identity.record_key);
+  lmdb_options.walk.row_is_right = RowIsRight(RecordCodec(identity.record_key));
   lmdb_options.walk.progress = options.walk_progress;
   lmdb_options.walked = options.walked;
   ASSIGN_OR_RETURN(VolatileState shared, OpenVolatileState(identity.database));
@@ -246,6 +244,8 @@ AddressBook Database::GetAddressBook() const { return AddressBook(state_); }
 
 OutgoingQueue Database::GetOutgoingQueue() const { return {state_, std::nullopt}; }
 
+Quarantine Database::GetQuarantine() const { return Quarantine(state_); }
+
 Result<Message> Database::OpenMessageForOperator(MessageId id) const {
   std::shared_ptr<MessageObject> object;
   RETURN_IF_ERROR(state_->View([&](RowReader& rows) -> Result<void> {
@@ -289,8 +289,18 @@ Result<DatabaseStatistics> Database::Statistics() const {
   ASSIGN_OR_RETURN(statistics.queued, GetOutgoingQueue().Count());
   ASSIGN_OR_RETURN(const auto stores, ListMessageStores());
   statistics.stores = stores.size();
-  RETURN_IF_ERROR(state_->View([&](RowReader& rows) {
+  RETURN_IF_ERROR(state_->View([&](RowReader& rows) -> Result<void> {
     statistics.held = 0;
+    statistics.quarantined = 0;
+    if (const auto scrub = rows.LastScrub(); scrub && *scrub) {
+      statistics.last_scrub = (*scrub)->ended;
+      statistics.last_scrub_findings = (*scrub)->findings;
+    }
+    RETURN_IF_ERROR(
+        rows.Scan(table::kIndex, "q", "r", [&](std::string_view, std::string_view) -> Result<bool> {
+          ++statistics.quarantined;
+          return true;
+        }));
     return rows.Scan(table::kDue, EncodeDueKey({DueLane::kHeld, Time{}, 0}), {},
                      [&](std::string_view, std::string_view) -> Result<bool> {
                        ++statistics.held;
@@ -307,6 +317,10 @@ Result<std::uint64_t> Database::FreeBytes() const {
 
 Result<std::uint64_t> Database::CollectAbandonedBodies() {
   return bobbin::CollectAbandonedBodies(*state_);
+}
+
+Result<ScrubReport> Database::Scrub(const ScrubOptions& options) const {
+  return bobbin::Scrub(*state_, options);
 }
 
 Result<CheckReport> Database::CheckStore(const CheckOptions& options) const {

@@ -39,6 +39,7 @@
 #include "engine/kv/kv_engine.h"
 #include "engine/kv/lmdb_page_walk.h"
 #include "engine/message_store.h"
+#include "engine/scrub.h"
 #include "engine/spooler_session.h"
 #include "engine/store_check.h"
 
@@ -74,7 +75,10 @@ struct DatabaseStatistics {
   std::uint32_t locks = 0;
   std::uint64_t queued = 0;
   std::uint64_t held = 0;
+  std::uint64_t quarantined = 0;  // engine/quarantine.h
   std::uint64_t stores = 0;
+  Time last_scrub{};  // When one ended (engine/scrub.h); epoch: never.
+  std::uint64_t last_scrub_findings = 0;
 };
 
 class Database {
@@ -105,6 +109,7 @@ class Database {
   Result<SpoolerSession> OpenSpoolerSession();
   AddressBook GetAddressBook() const;
   OutgoingQueue GetOutgoingQueue() const;  // For operators: all stores.
+  Quarantine GetQuarantine() const;
 
   // Whatever store it is in, for operators' tools: read-only, also while it is locked.
   //   kNotFound
@@ -128,6 +133,9 @@ class Database {
   // Opens every record and compares every index with its rows (engine/store_check.h). Reads only;
   // runs beside writers.
   Result<CheckReport> CheckStore(const CheckOptions& options = {}) const;
+
+  // The same piece by piece beside everybody else (engine/scrub.h).
+  Result<ScrubReport> Scrub(const ScrubOptions& options = {}) const;
 
   const std::shared_ptr<DatabaseState>& State() const { return state_; }
 

@@ -14,6 +14,7 @@
 #include "engine/change_feed.h"
 #include "engine/clock.h"
 #include "engine/kv/kv_engine.h"
+#include "engine/kv/lmdb_page_walk.h"
 #include "engine/lock_table.h"
 #include "engine/record.h"
 #include "engine/rows.h"
@@ -40,7 +41,7 @@ struct DatabaseState {
   Result<void> Update(const Write& write, kv::SpaceUse space = kv::SpaceUse::kNormal);
   void UpdateAsync(Write write, std::function<void(Result<void>)> done,
                    kv::SpaceUse space = kv::SpaceUse::kNormal);
-  const kv::Engine& Engine() const { return *engine_; }
+  kv::Engine& Engine() const { return *engine_; }
 
   // Identifiers come from blocks that one transaction reserves, so that drawing one costs no
   // commit and a message knows its id before it is stored. Unused ones are lost, never reused.
@@ -88,6 +89,10 @@ class DatabaseState::Reservation {
   MessageId message_;
   LockSession session_;
 };
+
+// A whole record in the wrong row means that a key changed: whoever asks for the right one would be
+// told that it is not there. A damaged record is its readers' to report, and harms nobody else.
+std::function<bool(const kv::PageWalkOptions::Row&)> RowIsRight(const RecordCodec& record_codec);
 
 // AbortSubmit, found by id alone or in one store only (engine/message_store.h has the errors).
 Result<void> AbortSubmitIn(DatabaseState& database, MessageId message,

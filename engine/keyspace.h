@@ -9,6 +9,7 @@
 //               'P' identifier(2)             PropertyName
 //               'Q' set(16) 0(1) number(4)    Reference to an identifier
 //               'Q' set(16) 1(1) name         the same
+//               'Z'                           Scrub
 //   messages    message(8)                    Message
 //   bodies      body(8) 0(4)                  Body (head)
 //               body(8) chunk(4), from 1      content bytes
@@ -19,6 +20,8 @@
 //   index       'c' folder(8) message(8)      Reference (contents of a folder)
 //               'f' parent(8) folder(8)       Reference (folders of a folder)
 //               't' ~first(8)                 Reference (deleted messages, to the last of them)
+//               'q' message(8)                Quarantine (a message out of the way of the queue)
+//               'q' 0(8) sequence(8)          Quarantine (a row of `due` that no message claims)
 //               'w' body(8)                   Reference (a body written ahead, owned by no message)
 //   attachments message(8) number(4)          Attachment
 //   main        'T'                           Totals
@@ -67,6 +70,7 @@ std::string TaggedKey88(char tag, std::uint64_t a, std::uint64_t b);
 inline constexpr std::string_view kRootKey = "R";
 inline constexpr std::string_view kCountersKey = "C";
 inline constexpr std::string_view kTotalsKey = "T";
+inline constexpr std::string_view kScrubKey = "Z";
 inline std::string StoreKey(StoreId id) { return TaggedKey8('S', id.value); }
 inline std::string StoreNameKey(std::string_view name) { return "N" + std::string(name); }
 inline std::string ListKey(ListId id) { return TaggedKey8('L', id.value); }
@@ -100,6 +104,10 @@ inline std::string MakeMessageSearchKey(const DatabaseId& database, MessageId id
 
 // Where the messages from `first` on are deleted.
 inline std::string DeletedKey(std::uint64_t first) { return TaggedKey8('t', ~first); }
+inline std::string QuarantineKey(MessageId id) { return TaggedKey8('q', id.value); }
+inline std::string QuarantinedRowKey(std::uint64_t sequence) {
+  return TaggedKey88('q', 0, sequence);
+}
 inline std::string WrittenAheadKey(std::uint64_t body) { return TaggedKey8('w', body); }
 
 struct DueKey {

@@ -6,6 +6,7 @@
 #include "engine/content_rows.h"
 #include "engine/database_state.h"
 #include "engine/message_object.h"
+#include "engine/quarantine.h"
 #include "engine/read_flag.h"
 #include "engine/submission.h"
 #include "engine/utf8.h"
@@ -165,6 +166,7 @@ Result<void> AbortSubmitIn(DatabaseState& database, MessageId message,
                            std::optional<StoreId> only_store) {
   // Read first: a locked message answers kUnableToAbort only if it is queued at all.
   const auto queued = [&](RowReader& rows) -> Result<MessageRecord> {
+    RETURN_IF_ERROR(CheckNotQuarantined(rows, message));
     ASSIGN_OR_RETURN(std::optional<MessageRecord> record, rows.Message(message));
     if (!record || record->embedded_in.value != 0) {
       return Fail(ErrorCode::kNotFound, "there is no message " + ToQueueId(message));

@@ -6,6 +6,7 @@
 #include "engine/check.h"
 #include "engine/database_state.h"
 #include "engine/message_rows.h"
+#include "engine/quarantine.h"
 
 namespace bobbin {
 namespace {
@@ -52,6 +53,7 @@ bool IsServedInline(const DatabaseState& database, MessageId id) {
 }
 
 Result<MessageRecord> QueuedMessage(RowReader& rows, std::optional<StoreId> store, MessageId id) {
+  RETURN_IF_ERROR(CheckNotQuarantined(rows, id));
   ASSIGN_OR_RETURN(std::optional<MessageRecord> record, rows.Message(id));
   if (!record || !record->IsSubmitted() || (store && record->store != *store)) {
     return NotQueued(id);

@@ -43,6 +43,8 @@ enum class RecordKind : std::uint8_t {  // Persisted; never reused.
   kPropertyName = 13,
   kDistributionList = 14,
   kTotals = 15,
+  kQuarantine = 16,
+  kScrub = 17,
 };
 
 inline constexpr std::uint8_t kRecordFormat = 1;

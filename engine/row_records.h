@@ -126,6 +126,25 @@ struct BodyRecord {
   std::uint64_t owner_start = 0;
 };
 
+struct QuarantineRecord {
+  std::string damaged_table;
+  std::string damaged_key;
+  std::string detail;
+  Time time{};
+  StoreId store;
+  std::uint64_t queue_sequence = 0;
+  Time submit_time{};
+  DueLane lane = DueLane::kScheduled;
+  Time due{};
+  std::string row;
+};
+
+struct ScrubRecord {
+  Time ended{};
+  std::uint64_t bytes = 0;
+  std::uint64_t findings = 0;
+};
+
 struct CountersRecord {
   std::uint64_t next_object = 1;
   std::uint64_t next_queue_sequence = 1;

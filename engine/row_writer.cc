@@ -114,6 +114,12 @@ Result<void> RowWriter::PutCounters(const CountersRecord& record) {
   return Put(RecordKind::kCounters, table::kMeta, kCountersKey, Finished(builder));
 }
 
+Result<void> RowWriter::PutLastScrub(const ScrubRecord& record) {
+  FlatBufferBuilder builder(64);
+  builder.Finish(schema::CreateScrub(builder, Count(record.ended), record.bytes, record.findings));
+  return Put(RecordKind::kScrub, table::kMeta, kScrubKey, Finished(builder));
+}
+
 Result<void> RowWriter::PutStore(StoreId id, const StoreRecord& record) {
   FlatBufferBuilder builder(256);
   const auto name = String(builder, record.name);
@@ -253,6 +259,19 @@ Result<void> RowWriter::PutIndexRow(std::string_view key, std::uint64_t target) 
   FlatBufferBuilder builder(64);
   builder.Finish(schema::CreateReference(builder, target));
   return Put(RecordKind::kReference, table::kIndex, key, Finished(builder));
+}
+
+Result<void> RowWriter::PutQuarantine(std::string_view key, const QuarantineRecord& record) {
+  FlatBufferBuilder builder(256);
+  const auto damaged_table = String(builder, record.damaged_table);
+  const auto damaged_key = Bytes(builder, record.damaged_key);
+  const auto detail = String(builder, record.detail);
+  const auto row = Bytes(builder, record.row);
+  builder.Finish(
+      schema::CreateQuarantine(builder, damaged_table, damaged_key, detail, Count(record.time),
+                               record.store.value, record.queue_sequence, Count(record.submit_time),
+                               static_cast<std::uint8_t>(record.lane), Count(record.due), row));
+  return Put(RecordKind::kQuarantine, table::kIndex, key, Finished(builder));
 }
 
 Result<void> RowWriter::PutContentsRow(FolderId folder, MessageId message) {

@@ -142,6 +142,14 @@ Result<CountersRecord> RowReader::Counters() {
                         FromCount(counters->last_submit_time()), counters->next_named_property()};
 }
 
+Result<std::optional<ScrubRecord>> RowReader::LastScrub() {
+  ASSIGN_OR_RETURN(const auto payload, GetPayload(RecordKind::kScrub, table::kMeta, kScrubKey));
+  if (!payload) return std::optional<ScrubRecord>();
+  const Decoded<schema::Scrub> scrub(*payload);
+  if (!scrub.Valid()) return Malformed(table::kMeta, kScrubKey);
+  return std::optional(ScrubRecord{FromCount(scrub->ended()), scrub->bytes(), scrub->findings()});
+}
+
 Result<StoreRecord> RowReader::DecodeStore(std::string_view key, std::string_view value) const {
   ASSIGN_OR_RETURN(const OpenedRecord opened, Open(RecordKind::kStore, table::kMeta, key, value));
   const Decoded<schema::Store> store(opened.payload);
@@ -384,6 +392,34 @@ Result<std::optional<DueRecord>> RowReader::DueRow(const DueKey& due) {
   if (!value) return std::optional<DueRecord>();
   ASSIGN_OR_RETURN(DueRecord record, DecodeDueRow(key, *value));
   return std::optional(record);
+}
+
+Result<QuarantineRecord> RowReader::DecodeQuarantine(std::string_view key,
+                                                     std::string_view value) const {
+  ASSIGN_OR_RETURN(const OpenedRecord opened,
+                   Open(RecordKind::kQuarantine, table::kIndex, key, value));
+  const Decoded<schema::Quarantine> row(opened.payload);
+  if (!row.Valid() || row->due_lane() > 1) return Malformed(table::kIndex, key);
+  QuarantineRecord record;
+  record.damaged_table = std::string(Text(row->damaged_table()));
+  record.damaged_key = Text(row->damaged_key());
+  record.detail = std::string(Text(row->detail()));
+  record.time = FromCount(row->time());
+  record.store = StoreId{row->store()};
+  record.queue_sequence = row->queue_sequence();
+  record.submit_time = FromCount(row->submit_time());
+  record.lane = static_cast<DueLane>(row->due_lane());
+  record.due = FromCount(row->due_time());
+  record.row = Text(row->row());
+  return record;
+}
+
+Result<std::optional<QuarantineRecord>> RowReader::Quarantined(MessageId id) {
+  const std::string key = QuarantineKey(id);
+  ASSIGN_OR_RETURN(const auto value, transaction_.Get(table::kIndex, key));
+  if (!value) return std::optional<QuarantineRecord>();
+  ASSIGN_OR_RETURN(QuarantineRecord record, DecodeQuarantine(key, *value));
+  return std::optional(std::move(record));
 }
 
 Result<BodyRecord> RowReader::DecodeBodyHead(std::string_view key, std::string_view value) const {

@@ -29,6 +29,7 @@ class RowReader {
   Result<std::optional<RootRecord>> Root();
   Result<CountersRecord> Counters();
   Result<std::optional<TableTotals>> Totals();
+  Result<std::optional<ScrubRecord>> LastScrub();
   Result<std::optional<StoreRecord>> Store(StoreId id);
   Result<std::optional<StoreId>> StoreNamed(std::string_view name);
   Result<std::optional<ListRecord>> DistributionList(ListId id);
@@ -43,6 +44,7 @@ class RowReader {
   Result<std::optional<FolderRecord>> Folder(FolderId id);
   Result<std::optional<QueueRecord>> QueueRow(StoreId store, std::uint64_t sequence);
   Result<std::optional<DueRecord>> DueRow(const DueKey& key);
+  Result<std::optional<QuarantineRecord>> Quarantined(MessageId id);
   Result<std::optional<BodyRecord>> BodyHead(std::uint64_t body);
   // The bytes live as long as the transaction allows.
   Result<std::optional<std::string_view>> BodyChunk(std::uint64_t body, std::uint32_t chunk);
@@ -64,6 +66,7 @@ class RowReader {
   Result<RecipientRow> DecodeRecipient(std::string_view key, std::string_view value) const;
   Result<AttachmentRecord> DecodeAttachment(std::string_view key, std::string_view value) const;
   Result<FolderRecord> DecodeFolder(std::string_view key, std::string_view value) const;
+  Result<QuarantineRecord> DecodeQuarantine(std::string_view key, std::string_view value) const;
   Result<BodyRecord> DecodeBodyHead(std::string_view key, std::string_view value) const;
   Result<std::uint64_t> DecodeReference(kv::TableId table, std::string_view key,
                                         std::string_view value) const;
@@ -95,6 +98,7 @@ class RowWriter : public RowReader {
       : RowReader(codec, transaction), transaction_(transaction) {}
   Result<void> PutRoot(const RootRecord& record);
   Result<void> PutCounters(const CountersRecord& record);
+  Result<void> PutLastScrub(const ScrubRecord& record);
   Result<void> PutStore(StoreId id, const StoreRecord& record);
   Result<void> PutStoreName(std::string_view name, StoreId id);
   Result<void> PutDistributionList(ListId id, const ListRecord& record);
@@ -108,6 +112,7 @@ class RowWriter : public RowReader {
   Result<void> PutDueRow(const DueKey& key, const DueRecord& record);
   Result<void> PutBodyHead(std::uint64_t body, const BodyRecord& record);
   Result<void> PutBodyChunk(std::uint64_t body, std::uint32_t chunk, std::string_view bytes);
+  Result<void> PutQuarantine(std::string_view key, const QuarantineRecord& record);
   Result<void> PutContentsRow(FolderId folder, MessageId message);
   Result<void> PutSubfolderRow(FolderId parent, FolderId folder);
   Result<void> PutWrittenAheadRow(std::uint64_t body);

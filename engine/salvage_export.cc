@@ -64,8 +64,7 @@ Result<RecipientTable> RecipientsAsFarAsTheyGo(RowReader& rows, std::uint64_t me
   return recipients;
 }
 
-Result<void> ExportRemains(const std::filesystem::path& path, RowReader& rows,
-                           const MessageRemains& remains) {
+std::string TextOfRemains(RowReader& rows, const MessageRemains& remains) {
   std::string text = Heading(remains);
   const MessageRecord& record = remains.record;
   if (record.content_body != 0) {
@@ -80,7 +79,12 @@ Result<void> ExportRemains(const std::filesystem::path& path, RowReader& rows,
     text += "\r\n[property " + ToHex(Key8(stream.tag.value).substr(4)) + "]\r\n";
     text += ContentAsFarAsItGoes(rows, stream.body);
   }
-  return WriteExport(path, text);
+  return text;
+}
+
+Result<void> ExportRemains(const std::filesystem::path& path, RowReader& rows,
+                           const MessageRemains& remains) {
+  return WriteExport(path, TextOfRemains(rows, remains));
 }
 
 Result<void> WriteExport(const std::filesystem::path& path, std::string_view bytes) {

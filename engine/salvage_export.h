@@ -1,6 +1,6 @@
 // What is left of a message that cannot be restored whole, as a file: what is missing, and from
 // which sender to which recipients it was, as header fields of its own; then its content as far as
-// it goes. Internal to salvage.
+// it goes. Internal to engine/.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,8 @@ std::string ContentAsFarAsItGoes(RowReader& rows, std::uint64_t body);
 // The rows of recipients that can be read; others are passed over.
 Result<RecipientTable> RecipientsAsFarAsTheyGo(RowReader& rows, std::uint64_t message);
 
-// Writes `remains`, not yet durable. Replaces what is there.
+// All of it as text, and written to a file, not yet durable. Replaces what is there.
+std::string TextOfRemains(RowReader& rows, const MessageRemains& remains);
 Result<void> ExportRemains(const std::filesystem::path& path, RowReader& rows,
                            const MessageRemains& remains);
 Result<void> WriteExport(const std::filesystem::path& path, std::string_view bytes);

@@ -78,6 +78,22 @@ Result<void> UpdateRecipients(RowWriter& rows, MessageId id,
   return {};
 }
 
+// What is not needed to send the message, but to complete it, or to write the outcome down: an
+// outcome that is lost means a second delivery.
+Result<void> CheckCompletion(RowReader& rows, const MessageObject& object) {
+  RETURN_IF_ERROR(rows.Folder(object.record.folder));
+  if (object.record.content_body != 0) RETURN_IF_ERROR(rows.BodyHead(object.record.content_body));
+  for (const StreamRecord& stream : object.record.streams) {
+    RETURN_IF_ERROR(rows.BodyHead(stream.body));
+  }
+  for (const auto& [number, attachment] : object.attachments) {
+    for (const StreamRecord& stream : attachment->record.streams) {
+      RETURN_IF_ERROR(rows.BodyHead(stream.body));
+    }
+  }
+  return {};
+}
+
 Result<void> DeliverLocally(RowWriter& rows, MessageId id, const MessageRecord& record,
                             const std::vector<RecipientRowId>& wanted, Time now) {
   if (wanted.empty()) return {};
@@ -194,9 +210,16 @@ Result<std::optional<Message>> SpoolerSession::LockDue(const DueMessage& due) co
     // Whoever held the lock before may have moved or finished it since NextDue looked.
     ASSIGN_OR_RETURN(const auto row, rows.DueRow({DueLane::kScheduled, due.due, due.sequence}));
     if (!row) return {};
-    ASSIGN_OR_RETURN(const MessageRecord record, QueuedMessage(rows, due.message));
-    seen = See(rows, due.message, record);
-    ASSIGN_OR_RETURN(object, LoadMessageObject(database_, rows, due.message, record));
+    ASSIGN_OR_RETURN(const auto record, rows.Message(due.message));
+    ASSIGN_OR_RETURN(const auto queued, rows.QueueRow(due.store, due.sequence));
+    if (!record || !record->IsSubmitted() || record->store != due.store ||
+        record->queue_sequence != due.sequence || !queued || queued->message != due.message) {
+      return Fail(ErrorCode::kCorruptData,
+                  "message " + ToQueueId(due.message) + " and its rows of the queue do not agree");
+    }
+    seen = See(rows, due.message, *record);
+    ASSIGN_OR_RETURN(object, LoadMessageObject(database_, rows, due.message, *record));
+    RETURN_IF_ERROR(CheckCompletion(rows, *object));
     return {};
   });
   if (!opened || !object) {
@@ -226,23 +249,33 @@ void SpoolerSession::Unlock(const EntryId& id) const {
   if (queued) Tell(*database_, seen);
 }
 
-Result<void> SpoolerSession::HoldDamaged(const DueMessage& due) {
-  const DueKey key{DueLane::kScheduled, due.due, due.sequence};
-  return database_->Update(
-      [&](RowWriter& rows) -> Result<void> {
-        ASSIGN_OR_RETURN(const auto row, rows.DueRow(key));
-        if (!row) return {};
-        rows.Note(Change::QueueRow(ChangeKind::kQueueRowModified, row->store, row->message,
-                                   due.sequence));
-        RETURN_IF_ERROR(rows.Erase(table::kDue, EncodeDueKey(key)));
-        RETURN_IF_ERROR(rows.PutDueRow({DueLane::kHeld, due.due, due.sequence}, *row));
-        // The queue row may be what is damaged: then it is left alone.
-        Result<std::optional<QueueRecord>> queued = rows.QueueRow(row->store, due.sequence);
-        if (!queued || !*queued) return {};
-        (*queued)->lane = DueLane::kHeld;
-        return rows.PutQueueRow(row->store, due.sequence, **queued);
-      },
-      kv::SpaceUse::kMayUseReserve);
+Result<SetAside> SpoolerSession::LockAndSetAside(MessageId message,
+                                                 const std::optional<QueuePlace>& place,
+                                                 const Error* error, const DueKey* stray) const {
+  const Result<bool> locked = TryLock(message);
+  if (!locked && locked.error().code == ErrorCode::kNotInQueue) return SetAside{};
+  RETURN_IF_ERROR(locked);
+  Result<SetAside> done = bobbin::SetAsideDamaged(*database_, message, place, error, stray);
+  database_->shared.locks->Unlock(message, session_);
+  return done;
+}
+
+Result<SetAside> SpoolerSession::SetAsideDamaged(const DueMessage& due, const Error& error) {
+  return LockAndSetAside(due.message, QueuePlace{due.store, due.sequence, due.due}, &error,
+                         nullptr);
+}
+
+Result<SetAside> SpoolerSession::SetAsideDamaged(MessageId message) {
+  return LockAndSetAside(message, std::nullopt, nullptr, nullptr);
+}
+
+Result<SetAside> SpoolerSession::SetAsideDamaged(const DueResult::Damaged& row) {
+  const DueKey key{DueLane::kScheduled, row.due, row.sequence};
+  ASSIGN_OR_RETURN(const std::optional<MessageId> message, MessageOfDueRow(*database_, key));
+  if (message) return LockAndSetAside(*message, std::nullopt, &row.error, &key);
+  ASSIGN_OR_RETURN(const bool moved, QuarantineDueRow(*database_, key));
+  return SetAside{
+      moved ? SetAsideOutcome::kQuarantined : SetAsideOutcome::kNotQueued, {}, row.error.detail};
 }
 
 Result<bool> SpoolerSession::HoldInDoubt(const DueMessage& due, Time now) {
@@ -297,7 +330,7 @@ Result<DueResult> SpoolerSession::NextDue(Time now, const DueMessage* after) con
                        }
                        Result<DueRecord> row = rows.DecodeDueRow(key, value);
                        if (!row) {
-                         result.damaged.push_back(std::move(row).error());
+                         result.damaged.push_back({std::move(row).error(), due.time, due.sequence});
                          return true;
                        }
                        const auto holder = database_->shared.locks->Holder(row->message);

@@ -23,6 +23,7 @@
 #include "engine/lock_table.h"
 #include "engine/message.h"
 #include "engine/outgoing_queue.h"
+#include "engine/quarantine.h"
 #include "engine/recipient_table.h"
 #include "engine/report_message.h"
 #include "engine/transport_profile.h"
@@ -44,7 +45,12 @@ struct DueMessage {
 struct DueResult {
   std::optional<DueMessage> message;  // Due, and locked by nobody.
   std::optional<Time> next_due;       // When there is none: when there will be one.
-  std::vector<Error> damaged;         // Rows stepped over because they do not verify.
+  struct Damaged {
+    Error error;
+    Time due{};
+    std::uint64_t sequence = 0;
+  };
+  std::vector<Damaged> damaged;  // Rows stepped over because they do not verify.
 };
 
 // What became of one recipient in one attempt: what is stored in its row.
@@ -145,12 +151,16 @@ class SpoolerSession {
   Result<DueResult> NextDue(Time now, const DueMessage* after = nullptr) const;
 
   // Locks what NextDue found and opens it, as one step: empty when somebody else was faster.
-  //   kCorruptData  the message does not verify; it is not locked
+  //   kCorruptData  it or its queue row does not verify; it is not locked
   Result<std::optional<Message>> LockDue(const DueMessage& due) const;
 
-  // Takes what NextDue found out of the way although its message cannot be read: held, for the
-  // operator; nothing is deleted.
-  Result<void> HoldDamaged(const DueMessage& due);
+  // Moves a queued message that does not verify out of the way (engine/quarantine.h), and ends a
+  // lock of this session; kNotQueued when another one has it. `error`: damage that was met; without
+  // one only what a verification finds counts.
+  Result<SetAside> SetAsideDamaged(const DueMessage& due, const Error& error);
+  Result<SetAside> SetAsideDamaged(MessageId message);
+  // The same for a due row that NextDue stepped over.
+  Result<SetAside> SetAsideDamaged(const DueResult::Damaged& row);
 
   // Holds what LockDue gave for the operator's decision (OutgoingQueue::Release), when a row that
   // is due at `now` is in doubt and nobody has decided. False: somebody has, in time; nothing
@@ -178,6 +188,8 @@ class SpoolerSession {
   void Wake() const;  // Ends all such waits, in every process.
 
  private:
+  Result<SetAside> LockAndSetAside(MessageId message, const std::optional<QueuePlace>& place,
+                                   const Error* error, const DueKey* stray) const;
   // True: acquired now; false: it was ours already. kNotInQueue: locked by another session.
   Result<bool> TryLock(MessageId message) const;
 

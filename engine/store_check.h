@@ -1,6 +1,7 @@
 // CheckStore: every record opens, and every invariant of the submission tables holds.
 //
-//   messages    the record verifies; its folder and store exist; SUBMIT set <=> a queue row
+//   messages    the record verifies; its folder and store exist; SUBMIT set <=> a queue row, or a
+//               quarantine row (engine/quarantine.h) and no queue row
 //   queue, due  one row each per queued message, naming each other
 //   recipients  exactly recipient_count rows, none of a message that is gone; a final state has
 //               responsibility TRUE
@@ -13,14 +14,21 @@
 //
 // Of content, the checksums are looked at only if CheckOptions say so; everything else always is.
 //
-// Durability  Reads one snapshot, changes nothing.   Threads, processes  Any number.
+// CheckStore reads one snapshot. StoreCheck does the same in pieces, each from a snapshot of its
+// own, while the database changes between them: every row is opened, and what a row says of another
+// is looked up in the same snapshot; what only a sum over all rows can tell (the counters of
+// folders, references of bodies, the totals, that nothing is missing) is not.
+//
+// Durability  Changes nothing.   Threads, processes  Any number; a StoreCheck: one.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "engine/entry_id.h"
 #include "engine/result.h"
 
 namespace bobbin {
@@ -29,8 +37,9 @@ struct DatabaseState;
 
 struct Finding {
   std::string table;
-  std::string key;     // Hexadecimal, or a queue id where there is one.
-  std::string detail;  // What is wrong and what to do.
+  std::string key;      // Hexadecimal, or a queue id where there is one.
+  std::string detail;   // What is wrong and what to do.
+  MessageId message{};  // That it may keep from being sent; 0: none is known.
 };
 
 struct CheckOptions {
@@ -43,6 +52,7 @@ struct CheckReport {
   std::uint64_t records = 0;
   std::uint64_t messages = 0;
   std::uint64_t queued = 0;
+  std::uint64_t quarantined = 0;
   std::uint64_t bodies = 0;
   std::uint64_t abandoned_bodies = 0;  // Not a finding: collected in time.
   std::vector<Finding> findings;       // Empty: clean.
@@ -50,7 +60,34 @@ struct CheckReport {
 
 Result<CheckReport> CheckStore(DatabaseState& database, const CheckOptions& options = {});
 
-// The last of it alone, and of that the number of rows as the engine knows it without a walk.
+// Of the totals alone, and of these the number of rows as the engine knows it without a walk.
 Result<CheckReport> CompareRowCounts(DatabaseState& database);
+
+class StoreCheck {
+ public:
+  StoreCheck(DatabaseState& database, CheckOptions options);
+  StoreCheck(const StoreCheck&) = delete;
+  StoreCheck& operator=(const StoreCheck&) = delete;
+  ~StoreCheck();
+
+  struct Piece {
+    std::uint64_t bytes = 0;     // Of the rows that were looked at.
+    std::uint64_t sequence = 0;  // Of the snapshot.
+    bool is_last = false;
+  };
+  // Goes on until `bytes_max` bytes of rows were looked at, or `must_end`, which is asked before
+  // each row, says so; at least one row.
+  Result<Piece> Next(std::uint64_t bytes_max, const std::function<bool()>& must_end);
+  const CheckReport& Report() const { return report_; }
+
+  static Result<CheckReport> InOneSnapshot(DatabaseState& database, const CheckOptions& options);
+
+ private:
+  class Walk;
+  DatabaseState& database_;
+  const CheckOptions options_;
+  CheckReport report_;
+  std::unique_ptr<Walk> walk_;
+};
 
 }  // namespace bobbin

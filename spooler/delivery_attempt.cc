@@ -24,6 +24,28 @@ Reply NoTransport(const RecipientRow& row) {
 
 }  // namespace
 
+namespace {
+
+// Remembers that what a transport could not read to its end is damaged.
+class WatchedContent final : public ContentSource {
+ public:
+  explicit WatchedContent(std::unique_ptr<ContentSource> content) : content_(std::move(content)) {}
+
+  Result<std::string_view> Next() override {
+    Result<std::string_view> piece = content_->Next();
+    if (!piece && piece.error().code == ErrorCode::kCorruptData) damage_ = piece.error();
+    return piece;
+  }
+  void Rewind() override { content_->Rewind(); }
+  const std::optional<Error>& Damage() const { return damage_; }
+
+ private:
+  std::unique_ptr<ContentSource> content_;
+  std::optional<Error> damage_;
+};
+
+}  // namespace
+
 // What a transport sees of the message during one SubmitMessage call.
 class DeliveryAttempt::Offered final : public OutboundMessage {
  public:
@@ -61,7 +83,7 @@ class DeliveryAttempt::Offered final : public OutboundMessage {
     return rows;
   }
   std::uint64_t ContentBytes() const override { return content_bytes_; }
-  ContentSource& Content() override { return *content_; }
+  ContentSource& Content() override { return content_; }
   bool BeginsDeferred() const override { return begins_deferred_; }
   void SetReference(std::uint32_t reference) override { transport_.SetReference(reference); }
 
@@ -89,6 +111,16 @@ class DeliveryAttempt::Offered final : public OutboundMessage {
     }
   }
 
+  // Why the content could not be read to its end, when that is damage and nobody was served.
+  std::optional<Error> Damage() const {
+    for (std::size_t i = 0; i < offered_.size(); ++i) {
+      const OutcomeKind kind = outcomes_[i].kind;
+      const bool is_open = kind == OutcomeKind::kNotServed || kind == OutcomeKind::kRetryLater;
+      if (!is_open || offered_[i]->row.delivery.responsibility) return std::nullopt;
+    }
+    return content_.Damage();
+  }
+
   const std::vector<Recipient*>& OfferedRecipients() const { return offered_; }
   RecipientOutcome& Outcome(std::size_t index) { return outcomes_[index]; }
 
@@ -109,7 +141,7 @@ class DeliveryAttempt::Offered final : public OutboundMessage {
   std::vector<Recipient*> offered_;
   std::vector<RecipientOutcome> outcomes_;
   std::vector<OutboundRecipient> recipients_;
-  std::unique_ptr<ContentSource> content_;
+  WatchedContent content_;
   std::uint64_t content_bytes_;
   bool begins_deferred_;
 };
@@ -282,6 +314,10 @@ void DeliveryAttempt::OfferTo(std::size_t transport) {
     deferred.Offered(due_.message, transport, &provider);
     Offered offered(*this, provider, mine, std::move(content), bytes, begins_deferred);
     const auto [result, end] = provider.Offer(offered);
+    if (const std::optional<Error> damage = offered.Damage()) {
+      TakeBackMarks(mine);
+      return ApplyUnreadable(*damage, provider.Name(), mine);
+    }
     if (result.status != SubmitStatus::kDone) TakeBackMarks(mine);
     switch (result.status) {
       case SubmitStatus::kDone:
@@ -363,10 +399,7 @@ void DeliveryAttempt::ApplyUnreadable(const Error& error, std::string_view trans
     return;
   }
   cancelled_ = true;
-  const bool is_changed = std::any_of(recipients_.begin(), recipients_.end(),
-                                      [](const Recipient& one) { return one.changed; });
-  // What this attempt has come to know is written down first.
-  if (error.code == ErrorCode::kCorruptData && !is_changed) damaged_ = error;
+  if (error.code == ErrorCode::kCorruptData) damaged_ = error;
   if (damaged_) return;
   Tell(SpoolerEventKind::kError, nullptr, transport, ToString(error));
   soon_ = now_ + kUnreadablePause;

@@ -97,6 +97,7 @@ class DeliveryAttempt {
   void Settle(Recipient& recipient, RecipientState state);
   void CountAttempt(Recipient& recipient);
   Result<void> StoreSettled();
+  Result<void> StoreChanged();
   Result<void> SaveSettled(std::string_view transport, Offered& offered);
   void Tell(SpoolerEventKind kind, const Recipient* recipient, std::string_view transport,
             std::string detail = {}) const;

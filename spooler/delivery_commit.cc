@@ -97,8 +97,24 @@ Result<FinishResult> DeliveryAttempt::CommitAndPostProcess() {
   return context_.session.FinishMessage(due_.entry_id, 0, order);
 }
 
+Result<void> DeliveryAttempt::StoreChanged() {
+  const bool is_changed = std::any_of(recipients_.begin(), recipients_.end(),
+                                      [](const Recipient& one) { return one.changed; });
+  if (!is_changed) return {};
+  if (!attempt_) attempt_ = MakeAttempt(false);
+  attempt_->next_due = due_.due;
+  attempt_->finish = false;
+  attempt_->keep_locked = true;
+  RETURN_IF_ERROR(context_.session.CommitAttempt(due_.entry_id, *attempt_));
+  return {};
+}
+
 Result<FinishResult> DeliveryAttempt::Commit() {
-  if (damaged_) return tl::unexpected<Error>(*damaged_);
+  if (damaged_) {
+    // What this attempt has come to know is written down first.
+    RETURN_IF_ERROR(StoreChanged());
+    return tl::unexpected<Error>(*damaged_);
+  }
   if (!attempt_) attempt_ = MakeAttempt(false);
   Result<FinishResult> result = NeedsPostProcessing()
                                     ? CommitAndPostProcess()

@@ -63,8 +63,11 @@ class Spooler::Work {
     for (int passed = 0; passed < kOvertakeMax;) {
       Result<DueResult> due = session_.NextDue(now, after ? &*after : nullptr);
       if (!due) return Failed(due.error(), now);
-      for (const Error& damaged : due->damaged) {
-        Tell(SpoolerEventKind::kMessageDamaged, {}, ToString(damaged));
+      for (const DueResult::Damaged& damaged : due->damaged) {
+        const Result<SetAside> done = session_.SetAsideDamaged(damaged);
+        if (!done) return Failed(done.error(), now);
+        TellSetAside(*done);
+        step.worked |= done->outcome != SetAsideOutcome::kNotQueued;
       }
       if (!due->message) {
         Earlier(step.next_due, due->next_due);
@@ -77,7 +80,7 @@ class Spooler::Work {
       ++passed;
     }
     TellAborts();
-    step.worked = Fetch(now, step.next_due);
+    step.worked |= Fetch(now, step.next_due);
     return step;
   }
 
@@ -177,7 +180,7 @@ class Spooler::Work {
     worked.worked = true;
     Result<std::optional<Message>> message = session_.LockDue(due);
     if (!message && message.error().code == ErrorCode::kCorruptData) {
-      return HoldDamaged(due, message.error(), now);
+      return SetAsideMessage(due, message.error(), now);
     }
     if (!message) return Failed(message.error(), now);
     if (!*message) return worked;
@@ -227,6 +230,7 @@ class Spooler::Work {
   }
 
   StepResult UnlockAndFail(const DueMessage& due, const Error& error, Time now) {
+    if (error.code == ErrorCode::kCorruptData) return SetAsideMessage(due, error, now);
     session_.Unlock(due.entry_id);
     return Failed(error, now);
   }
@@ -235,6 +239,17 @@ class Spooler::Work {
   StepResult PreprocessingFailed(const DueMessage& due, const Error& error, std::uint32_t attempts,
                                  Time now) {
     if (attempts == 0) return UnlockAndFail(due, error, now);  // It did not even begin.
+    if (error.code == ErrorCode::kCorruptData) {
+      // Of the message, or only what a preprocessor calls so.
+      const Result<SetAside> done = session_.SetAsideDamaged(due.message);
+      if (!done) return Failed(done.error(), now);
+      TellSetAside(*done);
+      StepResult step;
+      step.worked = true;
+      if (done->outcome == SetAsideOutcome::kQuarantined) return step;
+      const Result<std::optional<Message>> locked = session_.LockDue(due);
+      if (!locked || !*locked) return step;
+    }
     Tell(SpoolerEventKind::kError, due.message, "preprocessing failed: " + ToString(error));
     Result<Message> message = session_.OpenMessage(due.entry_id);
     if (!message) return UnlockAndFail(due, message.error(), now);
@@ -268,7 +283,7 @@ class Spooler::Work {
     }
     uncommitted_.reset();
     if (!result && result.error().code == ErrorCode::kCorruptData) {
-      return HoldDamaged(current_, result.error(), now);
+      return SetAsideMessage(current_, result.error(), now);
     }
     if (!result) {
       session_.Unlock(current_.entry_id);
@@ -279,14 +294,22 @@ class Spooler::Work {
     return step;
   }
 
-  StepResult HoldDamaged(const DueMessage& due, const Error& error, Time now) {
-    Tell(SpoolerEventKind::kMessageDamaged, due.message, ToString(error));
-    const Result<void> held = session_.HoldDamaged(due);
+  StepResult SetAsideMessage(const DueMessage& due, const Error& error, Time now) {
+    const Result<SetAside> done = session_.SetAsideDamaged(due, error);
     session_.Unlock(due.entry_id);
-    if (!held) return Failed(held.error(), now);
+    if (!done) return Failed(done.error(), now);
+    TellSetAside(*done);
     StepResult step;
     step.worked = true;
     return step;
+  }
+
+  void TellSetAside(const SetAside& done) const {
+    if (done.outcome == SetAsideOutcome::kQuarantined) {
+      Tell(SpoolerEventKind::kMessageQuarantined, done.message, done.detail);
+    } else if (done.outcome == SetAsideOutcome::kMended) {
+      Tell(SpoolerEventKind::kQueueMended, done.message, done.detail);
+    }
   }
 
   StepResult HoldInDoubt(const DueMessage& due, Time now) {
@@ -415,7 +438,9 @@ class Spooler::Work {
     for (const MessageStoreInfo& store : stores) {
       const OutgoingQueue of_store = session_.GetOutgoingQueue(store.id);
       for (std::uint64_t after = 0;;) {
-        ASSIGN_OR_RETURN(const std::vector<QueueRow> rows, of_store.Rows(kFlushPage, after));
+        std::vector<Error> damaged;  // Of what is not waiting, but for the operator.
+        ASSIGN_OR_RETURN(const std::vector<QueueRow> rows,
+                         of_store.Rows(kFlushPage, after, &damaged));
         if (rows.empty()) break;
         after = rows.back().sequence;
         for (const QueueRow& row : rows) {

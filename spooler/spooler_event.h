@@ -20,7 +20,9 @@ enum class SpoolerEventKind : std::uint8_t {
   kReportCreated,
   kMessageFinished,
   kMessageDeferred,  // Back in the queue, due later.
-  kMessageDamaged,   // A record did not verify: held for the operator.
+  // Of a message, or of its place in the queue, something does not verify (engine/quarantine.h).
+  kMessageQuarantined,  // Out of the way, for the operator. Message 0: rows that nobody claims.
+  kQueueMended,         // Its place in the queue was made anew.
   kError,            // The step failed; nothing changed.
 };
 

@@ -93,6 +93,11 @@ class LmdbEngine final : public GroupedEngine {
     return environment_->Replace(make);
   }
 
+  Result<PageWalkReport> Walk(const PageWalkOptions& options) const {
+    RETURN_IF_ERROR(group_->CheckMayView());
+    return environment_->Walk(options);
+  }
+
   const std::vector<std::string>& Tables() const { return tables_; }
 
  private:
@@ -230,6 +235,12 @@ Result<void> ReplaceLmdbFile(Engine& engine, const MakeReplacement& make) {
   const auto* lmdb = dynamic_cast<const LmdbEngine*>(&engine);
   if (lmdb == nullptr) return Fail(ErrorCode::kNoSupport, "this engine is not LMDB");
   return lmdb->Replace(make);
+}
+
+Result<PageWalkReport> WalkLmdbEngine(const Engine& engine, const PageWalkOptions& options) {
+  const auto* lmdb = dynamic_cast<const LmdbEngine*>(&engine);
+  if (lmdb == nullptr) return Fail(ErrorCode::kNoSupport, "this engine is not LMDB");
+  return lmdb->Walk(options);
 }
 
 Result<LmdbStatistics> GetLmdbStatistics(const Engine& engine) {

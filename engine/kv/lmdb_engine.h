@@ -105,6 +105,12 @@ Result<std::shared_ptr<Engine>> OpenLmdbEngine(const std::filesystem::path& dire
 using MakeReplacement = std::function<Result<void>(ReadTransaction& rows, std::uint64_t sequence)>;
 Result<void> ReplaceLmdbFile(Engine& engine, const MakeReplacement& make);
 
+// The structural walk of the engine's last transaction, beside its users. It reads one snapshot,
+// which lives for as long as the walk takes.
+//   kNoSupport  it is another kind of engine
+//   kBusy       the file was replaced meanwhile
+Result<PageWalkReport> WalkLmdbEngine(const Engine& engine, const PageWalkOptions& options);
+
 // For operators: figures of the environment behind `engine`.
 //   kNoSupport  it is another kind of engine
 struct LmdbStatistics {

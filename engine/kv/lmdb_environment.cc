@@ -391,6 +391,18 @@ Result<void> LmdbEnvironment::View(const std::function<Result<void>(ReadTransact
   }
 }
 
+Result<PageWalkReport> LmdbEnvironment::Walk(const PageWalkOptions& options) {
+  {
+    const std::shared_lock map_lock(map_mutex_);
+    RETURN_IF_ERROR(CheckMap());
+    if (!IsReplaced()) return WalkSnapshot(options);
+  }
+  RETURN_IF_ERROR(AdoptReplacement());
+  const std::shared_lock map_lock(map_mutex_);
+  RETURN_IF_ERROR(CheckMap());
+  return WalkSnapshot(options);
+}
+
 Result<LmdbWriteTransaction*> LmdbEnvironment::BeginWrite() {
   BOBBIN_CHECK(write_ == nullptr);
   std::shared_lock map_lock(map_mutex_);

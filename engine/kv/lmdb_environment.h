@@ -43,6 +43,8 @@ class LmdbEnvironment {
   Result<void> CommitWrite();
   void AbortWrite();
 
+  Result<PageWalkReport> Walk(const PageWalkOptions& options);
+
   // Between transactions. Lets go of a file that was replaced, and of dead readers.
   void Upkeep();
   Result<std::uint64_t> DiskFreeBytes();

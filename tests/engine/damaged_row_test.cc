@@ -11,7 +11,6 @@
 #include "engine/keyspace.h"
 #include "engine/named_property.h"
 #include "tests/support/matchers.h"
-#include "tests/support/scripted_spooler.h"
 #include "tests/support/temporary_database.h"
 
 namespace bobbin {
@@ -106,7 +105,7 @@ std::vector<Error> TryEverything(Database& database, const std::vector<EntryId>&
   for (const EntryId& id : ids) note(database.GetOutgoingQueue().Row(MessageId{id.Object()}));
   const SpoolerSession session = Must(database.OpenSpoolerSession());
   if (const auto due = session.NextDue(Time::max()); note(due)) {
-    errors.insert(errors.end(), due->damaged.begin(), due->damaged.end());
+    for (const auto& damaged : due->damaged) errors.push_back(damaged.error);
   }
   return errors;
 }
@@ -175,49 +174,6 @@ TEST_F(DamagedRow, OfAMessageLeavesTheOthersUsable) {
   EXPECT_EQ(Must(database_.Database().GetOutgoingQueue().Rows(100, 0, &damaged)).size(), 2U);
   ASSERT_EQ(damaged.size(), 1U);
   EXPECT_THAT(damaged[0].detail, HasSubstr(named[1]));
-}
-
-// Whatever row of the first message is damaged, the spooler delivers the other two and comes to
-// rest; and nothing of the damaged message is lost: what is in the database stays in it.
-TEST_F(DamagedRow, DoesNotKeepTheSpoolerFromTheOtherMessages) {
-  const MessageId damaged_id{ids_[0].Object()};
-  const auto belongs_to_first = [&](const Row& row) {
-    if (row.table == table::kMessages) return row.key == MessageKey(damaged_id);
-    if (row.table == table::kRecipients) return row.key.substr(0, 8) == Key8(damaged_id.value);
-    // The first in the queue and in the due index is the first message's.
-    return row.table == table::kQueue || row.table == table::kDue;
-  };
-  std::set<std::uint8_t> seen;
-  for (const Row& row : AllRows(*database_.Engine())) {
-    if (!belongs_to_first(row) || !seen.insert(row.table.index).second) continue;
-    SCOPED_TRACE(table::kNames[row.table.index]);
-    TemporaryDatabase database;
-    const std::vector<EntryId> ids{SubmitWithContent(database.Store(), "a@x.test", 100),
-                                   SubmitWithContent(database.Store(), "b@x.test", 100),
-                                   SubmitWithContent(database.Store(), "c@x.test", 100)};
-    const auto engine = database.Engine();
-    for (const Row& own : AllRows(*engine)) {
-      if (own.table == row.table && own.key == row.key)
-        PutRow(*engine, own, Flipped(own.value, 40));
-    }
-    TransportScript script;
-    ScriptedSpooler spooler(database.Database(), script);
-    spooler.RunUntilIdle(database.Clock().Now());
-    std::set<MessageId> offered;
-    for (const auto& offer : script.offers) offered.insert(offer.message);
-    for (std::size_t i = 1; i < ids.size(); ++i) {
-      EXPECT_TRUE(offered.contains(MessageId{ids[i].Object()})) << i;
-      EXPECT_EQ(StoredFlags(database.Database(), ids[i]) & kMsgFlagSubmit, 0U) << i;
-    }
-    EXPECT_THAT(spooler.Events(), testing::Contains(testing::Field(
-                                      &SpoolerEvent::kind, SpoolerEventKind::kMessageDamaged)));
-    const std::size_t offers = script.offers.size();
-    spooler.RunUntilIdle(database.Clock().Now() + std::chrono::hours(1));
-    EXPECT_EQ(script.offers.size(), offers) << "the damaged message is offered again and again";
-    // Three, and one embedded in each.
-    EXPECT_EQ(Must(database.Database().CheckStore()).messages, 6U);
-  }
-  EXPECT_EQ(seen.size(), 4U);
 }
 
 }  // namespace

@@ -61,6 +61,12 @@ const Row kRows[] = {
      [](RowReader& rows, std::string_view, std::string_view) {
        return rows.Counters().has_value();
      }},
+    {RecordKind::kQuarantine, table::kIndex, TaggedKey8('q', 7),
+     Decodes<&RowReader::DecodeQuarantine>},
+    {RecordKind::kScrub, table::kMeta, "Z",
+     [](RowReader& rows, std::string_view, std::string_view) {
+       return rows.LastScrub().has_value();
+     }},
     {RecordKind::kPropertyName, table::kMeta, std::string("P\x80\x00", 3),
      [](RowReader& rows, std::string_view, std::string_view) {
        return rows.PropertyNameOf(0x8000).has_value();

@@ -89,13 +89,19 @@ class UnreadableContent : public testing::Test {
   RecipientTable Recipients(const EntryId& id) {
     return Must(Must(Db().OpenMessageForOperator(IdOf(id))).GetRecipientTable());
   }
-  QueueRow Row(const EntryId& id) { return Must(Db().GetOutgoingQueue().Row(IdOf(id))); }
+  std::vector<MessageId> Quarantined() {
+    std::vector<MessageId> ids;
+    for (const QuarantinedMessage& one : Must(Db().GetQuarantine().Messages())) {
+      ids.push_back(one.message);
+    }
+    return ids;
+  }
 
   TemporaryDatabase database_;
   TransportScript script_;
 };
 
-TEST_F(UnreadableContent, ThatIsDamagedIsHeldAndSentWhenItIsRepaired) {
+TEST_F(UnreadableContent, ThatIsDamagedIsQuarantinedAndSentWhenItIsRepaired) {
   const EntryId id = SubmitLong();
   const EntryId other = SubmitNew(Store());
   const BodyRows whole = Bodies();
@@ -104,10 +110,10 @@ TEST_F(UnreadableContent, ThatIsDamagedIsHeldAndSentWhenItIsRepaired) {
   spooler.RunUntilIdle(Now());
   ASSERT_THAT(script_.offers, SizeIs(1)) << "not the damaged one";
   EXPECT_EQ(script_.offers[0].message, IdOf(other));
-  EXPECT_EQ(Row(id).lane, DueLane::kHeld);
-  EXPECT_EQ(Row(id).submit_flags & kSubmitFlagLocked, 0U);
+  EXPECT_THAT(Quarantined(), ElementsAre(IdOf(id)));
+  EXPECT_EQ(Must(Db().Statistics()).locks, 0U);
   EXPECT_THAT(spooler.Events(),
-              Contains(AllOf(Field(&SpoolerEvent::kind, SpoolerEventKind::kMessageDamaged),
+              Contains(AllOf(Field(&SpoolerEvent::kind, SpoolerEventKind::kMessageQuarantined),
                              Field(&SpoolerEvent::message, IdOf(id)))));
   // Nobody is told that it failed, also when it is old: a backup may have it whole.
   spooler.RunUntilIdle(Now() + std::chrono::hours(24 * 10));
@@ -115,7 +121,7 @@ TEST_F(UnreadableContent, ThatIsDamagedIsHeldAndSentWhenItIsRepaired) {
   EXPECT_THAT(Must(Store().GetContentsTable(Store().Folders().inbox, 10)), IsEmpty());
 
   Put(whole);
-  Must(Db().GetOutgoingQueue().Release(IdOf(id)));
+  Must(Db().GetQuarantine().Release(IdOf(id)));
   spooler.RunUntilIdle(Now());
   EXPECT_THAT(script_.offers, SizeIs(2));
   EXPECT_THAT(QueueOrder(Db()), IsEmpty());
@@ -132,12 +138,8 @@ TEST_F(UnreadableContent, ThatIsDamagedOnTheWayLosesNoOutcome) {
   by_fax.address_types = {"FAX"};
   script_.during = [&](OutboundMessage&) { Damage(); };
   ScriptedSpooler spooler(Db(), {&script_, &by_fax});
-  const StepResult idle = spooler.RunUntilIdle(Now());
-  EXPECT_EQ(Recipients(id).at(0).delivery.state, RecipientState::kDelivered);
-  EXPECT_EQ(Row(id).lane, DueLane::kScheduled);
-  ASSERT_TRUE(idle.next_due);
-  spooler.RunUntilIdle(*idle.next_due);
-  EXPECT_EQ(Row(id).lane, DueLane::kHeld);
+  spooler.RunUntilIdle(Now());
+  EXPECT_THAT(Quarantined(), ElementsAre(IdOf(id)));
   EXPECT_EQ(Recipients(id).at(0).delivery.state, RecipientState::kDelivered);
   EXPECT_THAT(script_.offers, SizeIs(1));
   EXPECT_THAT(by_fax.offers, IsEmpty());

@@ -48,14 +48,16 @@ void AddIdsOption(CLI::App& command, CommandLine& line);
 
 void AddInitCommand(CLI::App& app, CommandLine& line);
 void AddSubmitCommand(CLI::App& app, CommandLine& line);
-void AddQueueCommands(CLI::App& app, CommandLine& line);      // queue list, queue show
-void AddQueueStepCommands(CLI::App& app, CommandLine& line);  // abort, hold, release, retry, delete
-void AddMessageCommands(CLI::App& app, CommandLine& line);    // message show, props, export
-void AddListCommands(CLI::App& app, CommandLine& line);       // list create, add, show, ...
-void AddStoreCommands(CLI::App& app, CommandLine& line);      // store create, couple, show, ...
+void AddQueueCommands(CLI::App& app, CommandLine& line);       // queue list, queue show
+void AddQueueStepCommands(CLI::App& app, CommandLine& line);   // abort, hold, ..., delete
+void AddQuarantineCommands(CLI::App& app, CommandLine& line);  // quarantine list, show, ...
+void AddMessageCommands(CLI::App& app, CommandLine& line);     // message show, props, export
+void AddListCommands(CLI::App& app, CommandLine& line);        // list create, add, show, ...
+void AddStoreCommands(CLI::App& app, CommandLine& line);       // store create, couple, show, ...
 void AddImportCommand(CLI::App& app, CommandLine& line);
 void AddStatCommand(CLI::App& app, CommandLine& line);
 void AddCheckCommand(CLI::App& app, CommandLine& line);
+void AddScrubCommand(CLI::App& app, CommandLine& line);
 void AddRepairMetaCommand(CLI::App& app, CommandLine& line);
 void AddSalvageCommand(CLI::App& app, CommandLine& line);
 void AddCompactCommand(CLI::App& app, CommandLine& line);

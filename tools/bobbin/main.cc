@@ -42,12 +42,14 @@ int Run(int argc, char** argv) {
   AddSubmitCommand(app, line);
   AddQueueCommands(app, line);
   AddQueueStepCommands(app, line);
+  AddQuarantineCommands(app, line);
   AddMessageCommands(app, line);
   AddListCommands(app, line);
   AddStoreCommands(app, line);
   AddImportCommand(app, line);
   AddStatCommand(app, line);
   AddCheckCommand(app, line);
+  AddScrubCommand(app, line);
   AddRepairMetaCommand(app, line);
   AddSalvageCommand(app, line);
   AddCompactCommand(app, line);

@@ -58,12 +58,23 @@ class QueueList {
     if (output_.Format() == OutputFormat::kTable) {
       output_.Line(output_.Styled(Style::kDim,
                                   fmt::format("{} message{}", printed_, printed_ == 1 ? "" : "s")));
+      TellOfQuarantine();
     }
     const ExitCode written = output_.Finish();
     return damage_ != ExitCode::kOk ? damage_ : written;
   }
 
  private:
+  // Those are not in the queue, but whoever misses one looks here first.
+  void TellOfQuarantine() {
+    std::vector<Error> damaged;
+    const auto kept = database_.GetQuarantine().Messages(&damaged);
+    const std::size_t count = kept ? kept->size() + damaged.size() : 0;
+    if (count == 0) return;
+    output_.Line(output_.Styled(Style::kBad,
+                                fmt::format("{} in quarantine: bobbin quarantine list", count)));
+  }
+
   ExitCode ListStore(StoreId store, Table& table) {
     const OutgoingQueue queue(database_.State(), store);
     for (std::uint64_t after = 0; printed_ < options_.limit && !output_.Failed();) {

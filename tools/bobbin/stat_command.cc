@@ -3,6 +3,7 @@
 
 #include "tools/bobbin/command_line.h"
 #include "tools/bobbin/display_text.h"
+#include "tools/bobbin/queue_view.h"
 
 namespace bobbin::cli {
 namespace {
@@ -18,6 +19,11 @@ void PrintFigures(Output& output, const std::string& path, const std::string& id
   print("Queued", fmt::format("{}", figures.queued));
   print("  held", fmt::format("{}", figures.held));
   print("  locked", fmt::format("{}", figures.locks));
+  print("Quarantined", fmt::format("{}", figures.quarantined));
+  print("Scrubbed", figures.last_scrub == Time{}
+                        ? "never"
+                        : fmt::format("{}, {} findings", FormatTime(figures.last_scrub),
+                                      figures.last_scrub_findings));
   print("File", FormatBytes(figures.file_bytes));
   print("  in use", FormatBytes(figures.used_bytes - figures.free_bytes));
   print("Disk free", FormatBytes(figures.disk_free_bytes));
@@ -39,6 +45,9 @@ ExitCode RunStat(const CommandLine& line) {
                       {"queued", figures.queued},
                       {"held", figures.held},
                       {"locks", figures.locks},
+                      {"quarantined", figures.quarantined},
+                      {"last_scrub", TimeJson(figures.last_scrub)},
+                      {"last_scrub_findings", figures.last_scrub_findings},
                       {"file_bytes", figures.file_bytes},
                       {"used_bytes", figures.used_bytes},
                       {"free_bytes", figures.free_bytes},

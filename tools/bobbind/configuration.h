@@ -58,6 +58,9 @@ struct Configuration {
   std::uint64_t idle_seconds = 300;
   std::vector<std::string> trusted_clients;  // May use XCLIENT and XFORWARD.
   std::uint64_t disk_free_bytes_min = std::uint64_t{64} << 20;
+  // Mail that only lies there is read by nobody else; at this rate that costs next to nothing.
+  std::uint64_t scrub_interval_seconds = 604'800;  // 0: never.
+  std::uint64_t scrub_mib_per_second = 8;
   std::string log_level = "info";  // or "debug", "warning", "error"
 
   SmtpLimits Limits() const;

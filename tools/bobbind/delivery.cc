@@ -113,8 +113,10 @@ std::string_view EventName(SpoolerEventKind kind) {
       return "finished";
     case SpoolerEventKind::kMessageDeferred:
       return "deferred";
-    case SpoolerEventKind::kMessageDamaged:
-      return "damaged";
+    case SpoolerEventKind::kMessageQuarantined:
+      return "quarantined";
+    case SpoolerEventKind::kQueueMended:
+      return "queue-mended";
     case SpoolerEventKind::kError:
       return "spooler-error";
   }
@@ -127,8 +129,9 @@ LogLevel EventLevel(SpoolerEventKind kind) {
     case SpoolerEventKind::kRecipientExpired:
     case SpoolerEventKind::kRecipientInDoubt:
     case SpoolerEventKind::kTransportUnavailable:
+    case SpoolerEventKind::kQueueMended:
       return LogLevel::kWarning;
-    case SpoolerEventKind::kMessageDamaged:
+    case SpoolerEventKind::kMessageQuarantined:
     case SpoolerEventKind::kError:
       return LogLevel::kError;
     default:

@@ -45,6 +45,7 @@
 #include "tools/bobbind/delivery.h"
 #include "tools/bobbind/event_log.h"
 #include "tools/bobbind/run_marker.h"
+#include "tools/bobbind/scrubber.h"
 #include "tools/bobbind/smtp_listener.h"
 
 namespace bobbin::daemon {
@@ -154,6 +155,7 @@ class Daemon {
   std::optional<Database> database_;
   std::unique_ptr<SmtpListener> listener_;
   std::unique_ptr<Delivery> delivery_;
+  std::unique_ptr<Scrubber> scrubber_;  // None: not asked for.
 };
 
 Result<void> Daemon::OpenDatabase() {
@@ -195,6 +197,12 @@ Result<void> Daemon::Open(const Destination& destination) {
                    SmtpListener::Open(std::move(options), std::move(store), log_, on_store_failed));
   ASSIGN_OR_RETURN(delivery_,
                    Delivery::Open(configuration_, *database_, destination, log_, on_store_failed));
+  if (configuration_.scrub_interval_seconds == 0) return {};
+  ASSIGN_OR_RETURN(scrubber_,
+                   Scrubber::Open(*database_,
+                                  {std::chrono::seconds(configuration_.scrub_interval_seconds),
+                                   configuration_.scrub_mib_per_second << 20},
+                                  log_));
   return {};
 }
 
@@ -249,6 +257,7 @@ void Daemon::WaitUntilAskedToStop() {
 int Daemon::Stop() {
   const auto start = std::chrono::steady_clock::now();
   const int exit_code = store_failed_ ? kExitStoreFailed : 0;
+  scrubber_.reset();
   listener_->Shutdown();
   delivery_->Stop();
   bool cancelled = false;
@@ -286,6 +295,7 @@ int Daemon::Run(const Destination& destination) {
   delivery_->Start();
   listener_->Start();
   PrintReady(destination);
+  if (scrubber_) scrubber_->Start();
   log_.Write(LogLevel::kInfo, "started",
              {{"database", configuration_.database}, {"listen", listener_->Addresses().front()}});
   WaitUntilAskedToStop();
