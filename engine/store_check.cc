@@ -11,8 +11,7 @@
 #include "engine/totals_check.h"
 
 namespace bobbin {
-// What one walk over all tables collects. Every record is opened once by the walk of its table;
-// cross-references are looked up where they point.
+// What one walk over all tables collects; cross-references are looked up where they point.
 class StoreCheck::Walk {
  public:
   enum class Extent : std::uint8_t { kOneSnapshot, kPieces };
@@ -34,6 +33,7 @@ class StoreCheck::Walk {
     piece_ = {0, rows.Sequence(), false};
     RETURN_IF_ERROR(parts_.ReadQuarantine(rows));
     RETURN_IF_ERROR(ReadCounters());
+    if (in_pieces_ && end_.empty()) end_ = Key8(counters_.next_object);
     for (; step_ < std::size(kSteps); ++step_) {
       is_full_ = false;
       RETURN_IF_ERROR((this->*kSteps[step_])());
@@ -70,7 +70,8 @@ class StoreCheck::Walk {
   // A record that does not open is a finding, and the walk goes on; a read error ends it.
   Result<void> WalkTable(kv::TableId table, const Visit& visit) {
     return Rows().Scan(
-        table, begin_, {}, [&](std::string_view key, std::string_view value) -> Result<bool> {
+        table, begin_, table == table::kBodies ? std::string_view(end_) : std::string_view(),
+        [&](std::string_view key, std::string_view value) -> Result<bool> {
           if (in_pieces_ && piece_.bytes > 0 && (piece_.bytes >= bytes_max_ || (*must_end_)())) {
             begin_ = key;
             is_full_ = true;
@@ -100,7 +101,6 @@ class StoreCheck::Walk {
     return row;
   }
 
-  // The two rows that are there once.
   Result<void> CheckOnlyRows() {
     const Result<std::optional<RootRecord>> root = Rows().Root();
     if (root && !*root) Find("meta", ToHex(kRootKey), "the root row is missing");
@@ -114,7 +114,6 @@ class StoreCheck::Walk {
     return {};
   }
 
-  // Without them, what they bound cannot be checked.
   Result<void> ReadCounters() {
     const Result<CountersRecord> counters = Rows().Counters();
     if (!counters && counters.error().code != ErrorCode::kCorruptData) {
@@ -556,6 +555,7 @@ class StoreCheck::Walk {
   const bool in_pieces_;
   std::size_t step_ = 0;
   std::string begin_;  // The first key of the step that was not looked at.
+  std::string end_;    // Of bodies: later ones are not chased.
   bool is_full_ = false;
   Piece piece_;
   std::uint64_t bytes_max_ = 0;
