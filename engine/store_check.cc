@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/database_state.h"
+#include "engine/folder_check.h"
 #include "engine/message_parts.h"
 #include "engine/submission.h"
 #include "engine/totals_check.h"
@@ -41,7 +42,8 @@ class StoreCheck::Walk {
       begin_.clear();
     }
     if (!in_pieces_) {
-      CompareFolders();
+      // A damaged message is in no count, so counts can only be compared when there is none.
+      if (damaged_messages_.empty()) folders_.Compare(report_);
       RETURN_IF_ERROR(totals_.Compare(rows, counters_.next_object, report_));
     }
     piece_.is_last = true;
@@ -51,11 +53,6 @@ class StoreCheck::Walk {
  private:
   RowReader& Rows() const { return *reader_; }
 
-  struct FolderCounts {
-    std::uint32_t contents = 0;
-    std::uint32_t unread = 0;
-    std::uint32_t folders = 0;
-  };
   using Visit = RowReader::KeyVisitor;
 
   void Find(std::string_view table_name, std::string key, std::string detail,
@@ -186,8 +183,7 @@ class StoreCheck::Walk {
                        ASSIGN_OR_RETURN(const std::uint64_t id, KeyNumber8(key, 0));
                        ASSIGN_OR_RETURN(FolderRecord folder, Rows().DecodeFolder(key, value));
                        if (in_pieces_) return true;
-                       if (folder.parent.value != id) ++expected_[folder.parent.value].folders;
-                       folders_.emplace(id, std::move(folder));
+                       folders_.Add(FolderId{id}, std::move(folder));
                        return true;
                      });
   }
@@ -223,11 +219,7 @@ class StoreCheck::Walk {
   }
 
   Result<void> CheckPlace(MessageId id, const MessageRecord& record) {
-    if (!in_pieces_) {
-      FolderCounts& counts = expected_[record.folder.value];
-      ++counts.contents;
-      if ((record.message_flags & kMsgFlagRead) == 0) ++counts.unread;
-    }
+    if (!in_pieces_) folders_.AddMessage(record);
     ASSIGN_OR_RETURN(const bool has_folder, FolderExists(record.folder));
     if (!has_folder) {
       FindMessage("messages", id, "its folder does not exist");
@@ -245,7 +237,7 @@ class StoreCheck::Walk {
     return tl::unexpected<Error>(row.error());
   }
   Result<bool> FolderExists(FolderId id) {
-    if (!in_pieces_) return folders_.contains(id.value);
+    if (!in_pieces_) return folders_.Has(id);
     return Exists(Rows().Folder(id));
   }
 
@@ -439,11 +431,9 @@ class StoreCheck::Walk {
             return true;
           }
           if (key[0] == 'f') {
-            const auto child = folders_.find(target);
-            if (child == folders_.end() || child->second.parent.value != container) {
+            if (!folders_.AddListed(FolderId{container}, FolderId{target})) {
               Find("index", ToHex(key), "the row names a folder that is not there");
             }
-            ++listed_folders_[container];
             return true;
           }
           ASSIGN_OR_RETURN(const auto record, Look(Rows().Message(MessageId{target})));
@@ -536,19 +526,6 @@ class StoreCheck::Walk {
     return std::binary_search(damaged_messages_.begin(), damaged_messages_.end(), id.value);
   }
 
-  void CompareFolders() {
-    // A damaged message is in no count, so counts can only be compared when there is none.
-    if (!damaged_messages_.empty()) return;
-    for (const auto& [id, folder] : folders_) {
-      const FolderCounts& counts = expected_[id];
-      if (counts.contents != folder.content_count || counts.unread != folder.content_unread ||
-          counts.folders != folder.folder_count || listed_folders_[id] != folder.folder_count) {
-        Find("folders", ToHex(Key8(id)),
-             "the counters of folder " + folder.name + " do not agree with its contents");
-      }
-    }
-  }
-
   RowReader* reader_ = nullptr;
   const CheckOptions& options_;
   CheckReport& report_;
@@ -564,9 +541,7 @@ class StoreCheck::Walk {
   std::uint64_t last_head_ = 0;
   MessageParts parts_;
   CountersRecord counters_;
-  std::unordered_map<std::uint64_t, FolderRecord> folders_;
-  std::unordered_map<std::uint64_t, FolderCounts> expected_;
-  std::unordered_map<std::uint64_t, std::uint32_t> listed_folders_;  // Rows 'f' of the index.
+  FolderCheck folders_;
   std::unordered_map<std::uint64_t, std::uint32_t> body_references_;
   std::unordered_map<std::uint64_t, std::uint32_t> attachment_counts_;  // Not yet met, by message.
   std::unordered_map<std::uint64_t, std::uint64_t> embedded_;  // Message to the one around it.
