@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <set>
+#include <utility>
 
 #include "engine/database_state.h"
 #include "engine/kv/lmdb_page_walk.h"
@@ -58,9 +59,9 @@ TEST(TableTotals, ARowThatVanishesIsNamedWithItsTable) {
         return true;
       });
     }));
-    for (const auto& [key, value] : rows) {
-      SCOPED_TRACE(testing::Message() << table::kNames[i] << " " << ToHex(key));
-      Must(engine->Update([&](kv::WriteTransaction& raw) { return raw.Erase(table, key); })
+    for (const std::pair<std::string, std::string>& row : rows) {
+      SCOPED_TRACE(testing::Message() << table::kNames[i] << " " << ToHex(row.first));
+      Must(engine->Update([&](kv::WriteTransaction& raw) { return raw.Erase(table, row.first); })
                .ToResult());
       const std::string said = table == table::kMain
                                    ? "totals row is missing"
@@ -71,7 +72,9 @@ TEST(TableTotals, ARowThatVanishesIsNamedWithItsTable) {
       if (table != table::kMain) {
         EXPECT_THAT(QuickFindings(database.Database()), HasSubstr(said));
       }
-      Must(engine->Update([&](kv::WriteTransaction& raw) { return raw.Put(table, key, value); })
+      Must(engine
+               ->Update(
+                   [&](kv::WriteTransaction& raw) { return raw.Put(table, row.first, row.second); })
                .ToResult());
       ASSERT_EQ(Findings(database.Database()), "");
       tables.insert(table::kNames[i]);
