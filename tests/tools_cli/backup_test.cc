@@ -48,8 +48,12 @@ class BackupTest : public MailDatabaseTest {
 
   // The records of a dump without the counters, which a restoration moves.
   static std::string WithoutCounters(std::string dump) {
-    const std::size_t at = dump.find("\nmeta 43 ");
-    return dump.erase(at, dump.find('\n', at + 1) - at);
+    // The totals have the checksum of the counters in them.
+    for (const char* row : {"\nmeta 43 ", "\nmain 54 "}) {
+      const std::size_t at = dump.find(row);
+      dump.erase(at, dump.find('\n', at + 1) - at);
+    }
+    return dump;
   }
   void ExpectRestoredEqual() const {
     Restore({"--nothing-sent-since"});
