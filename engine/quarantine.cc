@@ -231,7 +231,7 @@ Result<void> EraseWhatIsThere(RowWriter& rows, MessageId id, int depth) {
   RETURN_IF_ERROR(outcome);
   RETURN_IF_ERROR(ErasePrefix(rows, table::kRecipients, id.value));
   RETURN_IF_ERROR(ErasePrefix(rows, table::kAttachments, id.value));
-  return rows.Erase(table::kMessages, MessageKey(id));
+  return rows.EraseMessage(id);
 }
 
 // The folder that lists the message, when its record does not say.

@@ -108,6 +108,12 @@ class StoreCheck::Walk {
     if (const Result<CountersRecord> counters = Rows().Counters(); !counters) {
       Find("meta", ToHex(kCountersKey), counters.error().detail);
     }
+    if (!in_pieces_) return {};  // Else they are compared, too, and that says it.
+    const auto totals = Rows().Totals();
+    if (!totals && totals.error().code != ErrorCode::kCorruptData) {
+      return tl::unexpected<Error>(totals.error());
+    }
+    if (!totals) Find("main", ToHex(kTotalsKey), totals.error().detail);
     return {};
   }
 

@@ -78,8 +78,9 @@ Result<void> TotalsCheck::Compare(RowReader& rows, std::uint64_t next_object,
       FindRowCount(report, i, is.rows, should_be.rows);
     } else if (is.checksums != should_be.checksums && !has_damaged_[i]) {
       Find(report, table::kNames[i], {},
-           "rows of it are not those last committed: an older state of a page may be back; "
-           "restore a backup, or salvage what is there");
+           "rows of it are not those last committed: an older state of a page may be back, or a "
+           "row whose checksum was damaged has been deleted; compare with a backup, then restore "
+           "that, or dump and load");
     }
   }
   return {};

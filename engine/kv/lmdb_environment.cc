@@ -534,7 +534,9 @@ Result<std::uint64_t> LmdbEnvironment::DiskFreeBytesLocked() const {
 Result<std::uint64_t> LmdbEnvironment::FreePagesLocked() {
   constexpr MDB_dbi kFreePages = 0;  // LMDB's table of them: a transaction, how many, which.
   MDB_txn* transaction = nullptr;
-  RETURN_IF_ERROR(LmdbResult(BeginRead(&transaction), "counting free pages"));
+  // Of its own, for a moment: one of the idle ones would be a reader to whoever counts these.
+  RETURN_IF_ERROR(LmdbResult(mdb_txn_begin(environment_, nullptr, MDB_RDONLY, &transaction),
+                             "counting free pages"));
   std::uint64_t pages = 0;
   MDB_cursor* cursor = nullptr;
   int code = mdb_cursor_open(transaction, kFreePages, &cursor);
@@ -547,7 +549,7 @@ Result<std::uint64_t> LmdbEnvironment::FreePagesLocked() {
     }
     mdb_cursor_close(cursor);
   }
-  EndRead(transaction);
+  mdb_txn_abort(transaction);
   if (code != MDB_NOTFOUND) return tl::unexpected<Error>(LmdbError(code, "counting free pages"));
   return pages;
 }

@@ -216,8 +216,8 @@ TEST_F(Salvaging, WhatWasDeletedDoesNotComeBack) {
   const EntryId last = Submit(100, "later@x.test");
   kept_[last] = Describe(database_.Database(), last);
   database_.Close();
-  sound_ = Slurp(File());
-  Spill(File(), WithoutMetaAndBranchPages());
+  sound_ = ReadFile(File());
+  WriteFile(File(), WithoutMetaAndBranchPages());
   const SalvageReport report = SalvageNow();
   EXPECT_FALSE(report.is_proven);
   EXPECT_GT(report.deleted, 0U) << "no page has any of it";

@@ -448,13 +448,13 @@ int Main(int argument_count, char** arguments) {
   const std::filesystem::path root = arguments[1];
   const std::uint64_t seed = std::strtoull(arguments[2], nullptr, 10);
   const auto operations = static_cast<unsigned>(std::strtoul(arguments[3], nullptr, 10));
-  acknowledge_early = argument_count > 4;
   MarkDatabase(false);
   const std::filesystem::path path = root / "home" / "db";
   Result<void> created = Database::Create(path);
   // One flush may have failed. What is there then is used.
   if (!created && !std::filesystem::exists(path)) created = Database::Create(path);
   if (created) MarkDatabase(true);
+  acknowledge_early = argument_count > 4;  // Of the database it would hide all else.
   MarkedMessages& messages = MarkedMessages::MakeShared();
   std::vector<pid_t> others;
   for (unsigned process = 1; process < kProcesses; ++process) {

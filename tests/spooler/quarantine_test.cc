@@ -97,6 +97,15 @@ class QueueDamage : public testing::Test {
              })
              .ToResult());
   }
+  // Rows that are put behind the store's back are in no total.
+  std::string FindingsButTotals() {
+    std::istringstream lines(Findings(Db()));
+    std::string text;
+    for (std::string line; std::getline(lines, line);) {
+      if (line.find("were committed") == std::string::npos) text += line + "\n";
+    }
+    return text;
+  }
   void Erase(const Row& row) {
     Must(database_.Engine()
              ->Update([&](kv::WriteTransaction& transaction) {
@@ -285,7 +294,7 @@ TEST_F(QueueDamage, OfADueRowThatNoMessageClaimsIsQuarantinedByItself) {
   }
   Must(Db().GetQuarantine().Delete({}));
   EXPECT_THAT(Quarantined(), IsEmpty());
-  EXPECT_EQ(Findings(Db()), "");
+  EXPECT_EQ(FindingsButTotals(), "");
 }
 
 TEST_F(QueueDamage, ARowOfAMessageThatIsNotThereHoldsNobodyUp) {
@@ -309,7 +318,7 @@ TEST_F(QueueDamage, ARowOfAMessageThatIsNotQueuedIsErased) {
   const std::vector<SpoolerEvent> told = Deliver();
   ASSERT_THAT(told, SizeIs(1));
   EXPECT_EQ(told[0].kind, SpoolerEventKind::kQueueMended);
-  EXPECT_EQ(Findings(Db()), "");
+  EXPECT_EQ(FindingsButTotals(), "");
   EXPECT_THAT(Quarantined(), IsEmpty());
 }
 

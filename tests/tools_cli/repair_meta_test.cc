@@ -82,9 +82,9 @@ TEST_F(RepairMetaTest, WhereItCannotHelpItSaysSoAndMakesNothing) {
 
   EXPECT_FALSE(std::filesystem::exists(Copy()));
   std::filesystem::create_directory(Copy());
-  Spill(Copy() / "other", "of somebody");
+  WriteFile(Copy() / "other", "of somebody");
   EXPECT_EQ(Repair().exit_code, 73);
-  EXPECT_EQ(Slurp(Copy() / "other"), "of somebody");
+  EXPECT_EQ(ReadFile(Copy() / "other"), "of somebody");
 }
 
 }  // namespace
