@@ -146,7 +146,7 @@ Result<Database> Database::Open(const fs::path& path, const DatabaseOptions& opt
   lmdb_options.walk.progress = options.walk_progress;
   lmdb_options.walked = options.walked;
   ASSIGN_OR_RETURN(VolatileState shared, OpenVolatileState(identity.database));
-  lmdb_options.commit_begun = shared.commit_begun;
+  lmdb_options.shared = shared.lmdb;
   ASSIGN_OR_RETURN(std::shared_ptr<kv::Engine> engine, kv::OpenLmdbEngine(path, lmdb_options));
   RETURN_IF_ERROR(FlushNamesAbove(path));
   auto state = std::make_shared<DatabaseState>(identity.database, identity.record_key,

@@ -29,13 +29,14 @@
 
 #include "engine/change_feed.h"
 #include "engine/entry_id.h"
+#include "engine/kv/lmdb_shared.h"
 #include "engine/lock_table.h"
 #include "engine/result.h"
 
 namespace bobbin {
 
 inline constexpr std::uint64_t kLockSegmentMagic = 0x31'6B'63'6F'6C'62'6F'62;  // "boblock1".
-inline constexpr std::uint32_t kLockSegmentLayout = 4;
+inline constexpr std::uint32_t kLockSegmentLayout = 5;
 inline constexpr std::uint32_t kLockSessionsMax = 1024;
 inline constexpr std::uint32_t kLockSlots = 65536;
 // An open-addressing table gets slow when it is full. Freed slots count until they are cleaned,
@@ -89,7 +90,7 @@ struct LockSegment {
   std::atomic<std::uint64_t> changes_reserved;  // Slots before this may be being written; ascends.
   std::uint64_t announcements;
   std::array<ChangeSlot, kChangeSlots> changes;
-  alignas(64) std::atomic<std::uint64_t> commit_begun;  // engine/kv/lmdb_engine.h
+  alignas(64) kv::LmdbShared lmdb;
   alignas(64) std::array<Session, kLockSessionsMax> sessions;
   std::array<std::array<Lock, kLockSlots>, 2> halves;
 };

@@ -184,7 +184,7 @@ Result<VolatileState> OpenVolatileState(const DatabaseId& database) {
       std::make_shared<SharedQueueSignal>(segment, segment->signal), ShareProfiles(segment),
       ShareChangeFeed(segment,
                       std::make_shared<SharedQueueSignal>(segment, segment->change_signal)),
-      std::shared_ptr<std::atomic<std::uint64_t>>(segment, &segment->commit_begun)};
+      std::shared_ptr<kv::LmdbShared>(segment, &segment->lmdb)};
 }
 
 void RemoveVolatileState(const DatabaseId& database) {

@@ -25,6 +25,7 @@
 #include <optional>
 
 #include "engine/entry_id.h"
+#include "engine/kv/lmdb_shared.h"
 #include "engine/result.h"
 
 namespace bobbin {
@@ -87,7 +88,7 @@ struct VolatileState {
   std::shared_ptr<QueueSignal> signal;
   std::shared_ptr<TransportProfiles> transports;  // engine/transport_profile.h
   std::shared_ptr<ChangeFeed> changes;            // engine/change_feed.h
-  std::shared_ptr<std::atomic<std::uint64_t>> commit_begun;  // engine/kv/lmdb_engine.h
+  std::shared_ptr<kv::LmdbShared> lmdb;           // engine/kv/lmdb_shared.h
 };
 
 // Opens the segment of `database`, creating it when this is the first process. It goes with the

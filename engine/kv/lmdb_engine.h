@@ -6,7 +6,7 @@
 //             Outcomes): LMDB itself would go on after a failed data flush, and the
 //             next commit would succeed on top of pages the disk does not have.
 //             The first commit flushes what was found before, for the same reason; so does the
-//             next one after another process's commit that did not succeed (commit_begun).
+//             next one after another process's commit that did not succeed (lmdb_shared.h).
 // Group commit  One commit thread per environment. Closures that arrive while a
 //             commit is on its way run together in the next transaction, in
 //             arrival order. A closure that fails before it wrote anything costs
@@ -50,6 +50,7 @@
 
 #include "engine/kv/kv_engine.h"
 #include "engine/kv/lmdb_page_walk.h"
+#include "engine/kv/lmdb_shared.h"
 
 namespace bobbin::kv {
 
@@ -61,10 +62,9 @@ struct LmdbOptions {
   // Address space, not disk. Halved until the kernel grants it (RLIMIT_AS, sanitizers).
   std::uint64_t map_bytes = std::uint64_t{16} << 40;
   std::uint64_t free_bytes_min = std::uint64_t{32} << 20;
-  // In memory that all processes share that write to this file, and begins as 0: the number of the
-  // last transaction whose commit was begun. A transaction that finds its own number there comes
-  // after one that failed. Null: no other process writes while this one has the file open.
-  std::shared_ptr<std::atomic<std::uint64_t>> commit_begun;
+  // In memory of all processes that write to this file. Null: no other process writes while this
+  // one has it open.
+  std::shared_ptr<LmdbShared> shared;
   // How opening walks the pages of the file.
   PageWalkOptions walk;
   // Not null: it walks in any case, and what it found comes here before the answer. (Not of an

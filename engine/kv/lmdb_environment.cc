@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -110,10 +109,7 @@ Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::Open(
   opened->directory_ = directory;
   opened->table_names_ = options.tables;
   opened->map_bytes_ = options.map_bytes;
-  opened->commit_begun_ = options.commit_begun;
-  if (!opened->commit_begun_) {
-    opened->commit_begun_ = std::make_shared<std::atomic<std::uint64_t>>(0);
-  }
+  opened->shared_ = options.shared;
   opened->directory_file_ = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (opened->directory_file_ < 0) {
     return tl::unexpected<Error>(LmdbError(errno, "opening " + directory.string()));
@@ -136,6 +132,7 @@ std::filesystem::path LmdbEnvironment::DirectoryItself() const {
 Result<void> LmdbEnvironment::OpenAll(Tables tables, const LmdbOptions* to_walk) {
   const std::filesystem::path directory = DirectoryItself();
   file_inode_ = 0;
+  unreplaced_at_ = 1;
   std::optional<OpeningTurn> turn;
   if (tables == Tables::kMustExist) {
     turn.emplace(directory);
@@ -275,9 +272,17 @@ Result<void> LmdbEnvironment::OpenTables(Tables tables) {
 }
 
 bool LmdbEnvironment::IsReplaced() const {
+  std::uint64_t replacements = 1;
+  if (shared_ != nullptr) replacements = shared_->replacements.load(std::memory_order_acquire);
+  if (replacements % 2 == 0 && replacements == unreplaced_at_.load(std::memory_order_acquire)) {
+    return false;
+  }
   struct stat status {};
   // Deleted: what is open goes on.
-  return fstatat(directory_file_, "data.mdb", &status, 0) == 0 && status.st_ino != file_inode_;
+  const bool replaced =
+      fstatat(directory_file_, "data.mdb", &status, 0) == 0 && status.st_ino != file_inode_;
+  if (!replaced) unreplaced_at_.store(replacements, std::memory_order_release);
+  return replaced;
 }
 
 // Taking the lock waits for the transactions that are open. Both files must never be open in one
@@ -317,6 +322,7 @@ Result<void> LmdbEnvironment::Replace(const MakeReplacement& make) {
   }
   LmdbReadTransaction rows(transaction, tables_);
   Result<void> replaced = make(rows, mdb_txn_id(transaction) - 1);
+  if (shared_ != nullptr) shared_->replacements.fetch_or(1);
   if (replaced && renameat(directory_file_, kReplacementName, directory_file_, "data.mdb") != 0) {
     replaced = LmdbResult(errno, "replacing " + (directory_ / "data.mdb").string());
   }
@@ -326,6 +332,7 @@ Result<void> LmdbEnvironment::Replace(const MakeReplacement& make) {
                     "the new data.mdb may vanish: the directory cannot "
                     "be flushed");
   }
+  if (shared_ != nullptr) shared_->replacements.fetch_add(1);
   mdb_txn_abort(transaction);
   map_lock.unlock();
   RETURN_IF_ERROR(replaced);
@@ -432,7 +439,9 @@ Result<LmdbWriteTransaction*> LmdbEnvironment::BeginWrite() {
 // of the one on disk.
 int LmdbEnvironment::FlushWhatWasFound() {
   // LMDB's write lock orders this with the store before a commit.
-  const bool has_failed = commit_begun_->load(std::memory_order_relaxed) == mdb_txn_id(write_);
+  const bool has_failed =
+      shared_ != nullptr &&
+      shared_->commit_begun.load(std::memory_order_relaxed) == mdb_txn_id(write_);
   if (has_flushed_ && !has_failed) return MDB_SUCCESS;
   int code = WriteRootsAgain();
   if (code == MDB_SUCCESS) code = mdb_env_sync(environment_, 1);
@@ -462,7 +471,9 @@ Result<void> LmdbEnvironment::CommitWrite() {
   write_transaction_.reset();
   int code = FlushWhatWasFound();
   if (code == MDB_SUCCESS) {
-    commit_begun_->store(mdb_txn_id(write_), std::memory_order_relaxed);
+    if (shared_ != nullptr) {
+      shared_->commit_begun.store(mdb_txn_id(write_), std::memory_order_relaxed);
+    }
     code = mdb_txn_commit(std::exchange(write_, nullptr));
   } else {
     mdb_txn_abort(std::exchange(write_, nullptr));
@@ -513,87 +524,6 @@ void LmdbEnvironment::ClearDeadReaders() {
   int cleared = 0;
   // Failing costs space until the next try, never correctness.
   (void)mdb_reader_check(environment_, &cleared);
-}
-
-Result<std::uint64_t> LmdbEnvironment::DiskFreeBytes() {
-  const std::shared_lock map_lock(map_mutex_);
-  RETURN_IF_ERROR(CheckMap());
-  return DiskFreeBytesLocked();
-}
-
-Result<std::uint64_t> LmdbEnvironment::DiskFreeBytesLocked() const {
-  mdb_filehandle_t file = -1;
-  RETURN_IF_ERROR(LmdbResult(mdb_env_get_fd(environment_, &file), "asking for free disk space"));
-  struct statvfs space {};
-  if (fstatvfs(file, &space) != 0) {
-    return tl::unexpected<Error>(LmdbError(errno, "asking for free disk space"));
-  }
-  return std::uint64_t{space.f_bavail} * space.f_frsize;
-}
-
-Result<std::uint64_t> LmdbEnvironment::FreePagesLocked() {
-  constexpr MDB_dbi kFreePages = 0;  // LMDB's table of them: a transaction, how many, which.
-  MDB_txn* transaction = nullptr;
-  // Of its own, for a moment: one of the idle ones would be a reader to whoever counts these.
-  RETURN_IF_ERROR(LmdbResult(mdb_txn_begin(environment_, nullptr, MDB_RDONLY, &transaction),
-                             "counting free pages"));
-  std::uint64_t pages = 0;
-  MDB_cursor* cursor = nullptr;
-  int code = mdb_cursor_open(transaction, kFreePages, &cursor);
-  if (code == MDB_SUCCESS) {
-    MDB_val key;
-    MDB_val list;
-    while ((code = mdb_cursor_get(cursor, &key, &list, MDB_NEXT)) == MDB_SUCCESS) {
-      pages +=
-          lmdb::LoadAt<std::uint64_t>({static_cast<const char*>(list.mv_data), list.mv_size}, 0);
-    }
-    mdb_cursor_close(cursor);
-  }
-  mdb_txn_abort(transaction);
-  if (code != MDB_NOTFOUND) return tl::unexpected<Error>(LmdbError(code, "counting free pages"));
-  return pages;
-}
-
-Result<std::uint64_t> LmdbEnvironment::FreeBytes() {
-  const std::shared_lock map_lock(map_mutex_);
-  RETURN_IF_ERROR(CheckMap());
-  ASSIGN_OR_RETURN(const std::uint64_t disk, DiskFreeBytesLocked());
-  ASSIGN_OR_RETURN(const std::uint64_t pages, FreePagesLocked());
-  MDB_stat stat{};
-  RETURN_IF_ERROR(LmdbResult(mdb_env_stat(environment_, &stat), "counting free pages"));
-  return disk + std::min(disk, pages * stat.ms_psize);
-}
-
-Result<LmdbStatistics> LmdbEnvironment::Statistics() {
-  const std::shared_lock map_lock(map_mutex_);
-  RETURN_IF_ERROR(CheckMap());
-  LmdbStatistics statistics;
-  mdb_filehandle_t file = -1;
-  RETURN_IF_ERROR(LmdbResult(mdb_env_get_fd(environment_, &file), "asking for figures"));
-  struct stat status {};
-  if (fstat(file, &status) != 0) {
-    return tl::unexpected<Error>(LmdbError(errno, "asking for the file's size"));
-  }
-  MDB_envinfo info{};
-  RETURN_IF_ERROR(LmdbResult(mdb_env_info(environment_, &info), "asking for figures"));
-  MDB_stat stat{};
-  RETURN_IF_ERROR(LmdbResult(mdb_env_stat(environment_, &stat), "asking for figures"));
-  statistics.file_bytes = static_cast<std::uint64_t>(status.st_size);
-  statistics.used_bytes = (info.me_last_pgno + 1) * stat.ms_psize;
-  ASSIGN_OR_RETURN(const std::uint64_t free_pages, FreePagesLocked());
-  statistics.free_bytes = free_pages * stat.ms_psize;
-  ASSIGN_OR_RETURN(statistics.disk_free_bytes, DiskFreeBytesLocked());
-  // One line is the heading, or says that there are none; me_numreaders never falls.
-  std::uint32_t lines = 0;
-  const auto count = [](const char*, void* counter) {
-    ++*static_cast<std::uint32_t*>(counter);
-    return 0;
-  };
-  if (mdb_reader_list(environment_, count, &lines) < 0) {
-    return Fail(ErrorCode::kDiskError, "the reader table cannot be listed");
-  }
-  statistics.readers = lines > 0 ? lines - 1 : 0;
-  return statistics;
 }
 
 }  // namespace bobbin::kv

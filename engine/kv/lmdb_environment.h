@@ -84,7 +84,9 @@ class LmdbEnvironment {
   int directory_file_ = -1;
   std::vector<std::string> table_names_;
   std::uint64_t map_bytes_ = 0;
-  std::shared_ptr<std::atomic<std::uint64_t>> commit_begun_;
+  std::shared_ptr<LmdbShared> shared_;  // Null: nobody else writes.
+  // `replacements` when the file that is open was known not to be replaced; odd: it never was.
+  mutable std::atomic<std::uint64_t> unreplaced_at_ = 1;
   MDB_env* environment_ = nullptr;
   std::uint64_t file_inode_ = 0;  // Of the data.mdb that is open.
   std::vector<LmdbTable> tables_;
