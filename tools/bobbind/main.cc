@@ -100,6 +100,8 @@ std::string DatabaseProblem(const std::string& path, const Error& error) {
     text += "; use the Bobbin that wrote it, or a newer one";
   } else if (error.code == ErrorCode::kNoAccess) {
     text += "; run bobbind as the owner of the directory";
+  } else if (error.code == ErrorCode::kCorruptStore) {
+    text += "; `bobbin check` lists all of it, `bobbin restore` or `bobbin salvage` make it anew";
   }
   return text;
 }
