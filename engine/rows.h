@@ -73,6 +73,7 @@ class RowReader {
   Result<std::string_view> DecodeBodyChunk(std::string_view key, std::string_view value) const;
 
   std::uint64_t Sequence() const { return transaction_.Sequence(); }
+  std::uint64_t PageOf(std::string_view value) const { return transaction_.PageOf(value); }
   // Empty where the engine would have to count them.
   std::optional<std::uint64_t> RowCount(kv::TableId table) {
     return transaction_.EntryCount(table);

@@ -56,9 +56,9 @@ class StoreCheck::Walk {
   using Visit = RowReader::KeyVisitor;
 
   void Find(std::string_view table_name, std::string key, std::string detail,
-            MessageId message = {}) {
+            MessageId message = {}, std::uint64_t page = 0) {
     report_.findings.push_back(
-        {std::string(table_name), std::move(key), std::move(detail), message});
+        {std::string(table_name), std::move(key), std::move(detail), message, page});
   }
   void FindMessage(std::string_view table_name, MessageId id, std::string detail) {
     Find(table_name, ToQueueId(id), std::move(detail) + parts_.WhereItIs(id.value), id);
@@ -86,7 +86,7 @@ class StoreCheck::Walk {
           Find(table::kNames[table.index], ToHex(key),
                more.error().detail + "; kept as it is: export what refers to it" +
                    parts_.WhereItIs(message.value),
-               message);
+               message, Rows().PageOf(value));
           return true;
         });
   }

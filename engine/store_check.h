@@ -37,9 +37,10 @@ struct DatabaseState;
 
 struct Finding {
   std::string table;
-  std::string key;      // Hexadecimal, or a queue id where there is one.
-  std::string detail;   // What is wrong and what to do.
-  MessageId message{};  // That it may keep from being sent; 0: none is known.
+  std::string key;         // Hexadecimal, or a queue id where there is one.
+  std::string detail;      // What is wrong and what to do.
+  MessageId message{};     // That it may keep from being sent; 0: none is known.
+  std::uint64_t page = 0;  // Of data.mdb, where a row lies that does not open; 0: another finding.
 };
 
 struct CheckOptions {

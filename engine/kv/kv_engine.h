@@ -89,6 +89,10 @@ class ReadTransaction {
   // commits; closures committed together share one number.
   virtual std::uint64_t Sequence() const = 0;
 
+  // The page of its file in which a value that Get or Scan has given lies: for reports of damage,
+  // and slow. 0: the engine has no pages.
+  virtual std::uint64_t PageOf(Bytes) const { return 0; }
+
   // How many entries `table` has; empty where the engine would have to count them.
   virtual std::optional<std::uint64_t> EntryCount(TableId) { return {}; }
 };

@@ -4,7 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cinttypes>
 #include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <string>
 
 #include "engine/check.h"
 #include "engine/kv/lmdb_error.h"
@@ -108,6 +112,25 @@ Result<std::optional<Bytes>> LmdbReadTransaction::Get(TableId table, Bytes key) 
 
 Result<void> LmdbReadTransaction::Scan(TableId table, const KeyRange& range, const Visitor& visit) {
   return ScanIn(transaction_, tables_, table, range, visit);
+}
+
+// LMDB does not say where it has mapped the file; the system does.
+std::uint64_t LmdbReadTransaction::PageOf(Bytes value) const {
+  MDB_stat stat{};
+  BOBBIN_CHECK(mdb_env_stat(mdb_txn_env(transaction_), &stat) == MDB_SUCCESS);
+  const auto address = reinterpret_cast<std::uintptr_t>(value.data());
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t begin = 0;
+    std::uintptr_t end = 0;
+    std::uint64_t offset = 0;
+    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %*s %" SCNx64, &begin, &end,
+                    &offset) == 3 &&
+        address >= begin && address < end) {
+      return (offset + (address - begin)) / stat.ms_psize;
+    }
+  }
+  return 0;
 }
 
 std::uint64_t LmdbReadTransaction::Sequence() const { return mdb_txn_id(transaction_); }

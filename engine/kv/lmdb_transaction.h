@@ -23,6 +23,7 @@ class LmdbReadTransaction final : public ReadTransaction {
       : transaction_(transaction), tables_(tables) {}
 
   Result<std::optional<Bytes>> Get(TableId table, Bytes key) override;
+  std::uint64_t PageOf(Bytes value) const override;
   Result<void> Scan(TableId table, const KeyRange& range, const Visitor& visit) override;
   std::uint64_t Sequence() const override;
   std::optional<std::uint64_t> EntryCount(TableId table) override;

@@ -38,6 +38,10 @@ TEST_F(CheckTest, DamageIsFoundWithExit1AndNamesTableAndKey) {
   ASSERT_GE(objects.size(), 2U);
   ASSERT_THAT(objects.front(), HasTheFieldsOf("finding"));
   EXPECT_EQ(objects.front()["table"], "messages");
+  // Of what was there, the first letter was changed.
+  const std::string bytes = ReadFile(Data());
+  const std::string page = bytes.substr(objects.front()["page"].get<std::size_t>() * 4096, 4096);
+  EXPECT_THAT(page, HasSubstr("nmistakableSubject"));
   ASSERT_THAT(objects.back(), HasTheFieldsOf("summary"));
   EXPECT_EQ(objects.back()["findings"], objects.size() - 1);
 }

@@ -12,7 +12,7 @@ namespace {
 constexpr std::string_view kPageAdvice = "; `bobbin salvage` makes a new database of what is whole";
 
 std::string Detail(const kv::PageFinding& finding) {
-  return fmt::format("page {}: {}{}", finding.page, finding.detail, kPageAdvice);
+  return finding.detail + std::string(kPageAdvice);
 }
 
 // Pages of no table are those of the list of tables, or of free pages.
@@ -33,7 +33,7 @@ void PrintJsonReport(Output& output, const Checked& checked) {
     output.PrintJson({{"type", "finding"},
                       {"table", finding.table},
                       {"key", finding.key},
-                      {"page", 0},
+                      {"page", finding.page},
                       {"detail", finding.detail}});
   }
   output.PrintJson({{"type", "summary"},
@@ -51,12 +51,16 @@ void PrintJsonReport(Output& output, const Checked& checked) {
 
 void PrintReport(Output& output, const Checked& checked) {
   const CheckReport& report = checked.records;
-  Table table(output, {{"TABLE"}, {"KEY"}, {"WHAT IS WRONG, AND WHAT TO DO"}});
+  Table table(output, {{"TABLE"}, {"KEY"}, {"PAGE"}, {"WHAT IS WRONG, AND WHAT TO DO"}});
   for (const kv::PageFinding& finding : checked.pages.findings) {
-    table.AddRow({{TableOf(finding)}, {}, {Detail(finding), Style::kBad}});
+    table.AddRow(
+        {{TableOf(finding)}, {}, {std::to_string(finding.page)}, {Detail(finding), Style::kBad}});
   }
   for (const Finding& finding : report.findings) {
-    table.AddRow({{finding.table}, {finding.key}, {finding.detail, Style::kBad}});
+    table.AddRow({{finding.table},
+                  {finding.key},
+                  {finding.page == 0 ? "" : std::to_string(finding.page)},
+                  {finding.detail, Style::kBad}});
   }
   table.Flush();
   const std::string verdict =
