@@ -100,7 +100,7 @@ TEST_F(LmdbEngineTest, WhatWasCommittedIsThereAfterReopening) {
 
 TEST_F(LmdbEngineTest, RowsOfTheMainTableLieBesideTheNamesOfTheOthersAndCostNoPage) {
   LmdbOptions options = test::TwoTables();
-  constexpr TableId kMain{2};
+  static constexpr TableId kMain{2};
   options.tables.emplace_back(kMainTableName);
   ASSERT_TRUE(CreateLmdbEnvironment(Path(), options, [](WriteTransaction& transaction) {
     return transaction.Put(kMain, "R", "0");
