@@ -101,7 +101,9 @@ std::string Utf16(const std::string& ascii) {
 
 std::string LittleEndianBytes(std::uint64_t number, std::size_t bytes) {
   std::string text;
-  for (std::size_t i = 0; i < bytes; ++i) text.push_back(static_cast<char>(number >> (8 * i)));
+  for (std::size_t i = 0; i < bytes; ++i, number >>= 8) {
+    text.push_back(static_cast<char>(number & 0xFF));
+  }
   return text;
 }
 
