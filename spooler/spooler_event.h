@@ -23,7 +23,7 @@ enum class SpoolerEventKind : std::uint8_t {
   // Of a message, or of its place in the queue, something does not verify (engine/quarantine.h).
   kMessageQuarantined,  // Out of the way, for the operator. Message 0: rows that nobody claims.
   kQueueMended,         // Its place in the queue was made anew.
-  kError,            // The step failed; nothing changed.
+  kError,               // The step failed; nothing changed.
 };
 
 struct SpoolerEvent {
