@@ -1,5 +1,7 @@
 #include "engine/message_parts.h"
 
+#include "engine/attachment.h"
+
 namespace bobbin {
 namespace {
 
@@ -24,7 +26,7 @@ MessageId MessageParts::MessageOf(kv::TableId table, std::string_view key) const
              table != table::kAttachments) {
     return {};
   }
-  int depth = 16;
+  int depth = kEmbeddedDepthMax;
   for (std::uint64_t outer = Look(outer_, message); outer != 0 && depth-- > 0;) {
     message = outer;
     outer = Look(outer_, message);

@@ -2,12 +2,11 @@
 
 #include <utility>
 
+#include "engine/attachment.h"
 #include "engine/submission.h"
 
 namespace bobbin {
 namespace {
-
-constexpr int kEmbeddedDepthMax = 16;
 
 class Verification {
  public:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/attachment.h"
 #include "engine/content_rows.h"
 #include "engine/database_state.h"
 #include "engine/message_verification.h"
@@ -208,7 +209,6 @@ void EraseContent(RowWriter& rows, std::uint64_t body, Result<void>& outcome) {
 }
 
 Result<void> EraseWhatIsThere(RowWriter& rows, MessageId id, int depth) {
-  constexpr int kEmbeddedDepthMax = 16;
   Result<void> outcome;
   const Result<std::optional<MessageRecord>> record = rows.Message(id);
   if (record && *record) {

@@ -8,6 +8,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "engine/attachment.h"
 #include "engine/content_rows.h"
 #include "engine/database.h"
 #include "engine/database_directory.h"
@@ -26,7 +27,6 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kBatchBytes = std::size_t{4} << 20;
 constexpr std::size_t kBatchMessages = 256;
-constexpr int kEmbeddedDepthMax = 16;
 // What the lost counters may have given away beyond what was found.
 constexpr std::uint64_t kCounterSlack = 1'000'000;
 constexpr std::string_view kExportDirectory = "salvaged";
