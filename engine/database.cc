@@ -312,7 +312,7 @@ Result<DatabaseStatistics> Database::Statistics() const {
 
 Result<std::uint64_t> Database::FreeBytes() const {
   ASSIGN_OR_RETURN(const kv::LmdbStatistics lmdb, kv::GetLmdbStatistics(state_->Engine()));
-  return lmdb.disk_free_bytes + std::min(lmdb.disk_free_bytes, lmdb.free_bytes);
+  return lmdb.WritableBytes();
 }
 
 Result<std::uint64_t> Database::CollectAbandonedBodies() {

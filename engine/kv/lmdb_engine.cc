@@ -41,8 +41,8 @@ class LmdbBackend final : public CommitBackend {
   Result<void> CheckSpace() override {
     ASSIGN_OR_RETURN(const std::uint64_t disk, environment_.DiskFreeBytes());
     if (disk >= free_bytes_min_) return {};
-    ASSIGN_OR_RETURN(const std::uint64_t free_bytes, environment_.FreeBytes());
-    if (free_bytes >= free_bytes_min_) return {};
+    ASSIGN_OR_RETURN(const LmdbStatistics statistics, environment_.Statistics());
+    if (statistics.WritableBytes() >= free_bytes_min_) return {};
     return Fail(ErrorCode::kNotEnoughDisk,
                 "only " + std::to_string(disk) + " bytes are free on the file system, " +
                     std::to_string(free_bytes_min_) +

@@ -40,7 +40,7 @@
 // Threads     Any number.
 #pragma once
 
-#include <atomic>
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -121,6 +121,12 @@ struct LmdbStatistics {
   std::uint64_t commits = 0;          // By this process since open.
   std::uint64_t closures = 0;         // Answered by those commits.
   std::uint32_t readers = 0;          // Reader slots in use, all processes.
+
+  // What can be written. Free pages may lie too scattered for a long value, for which the file
+  // grows then: so they count for no more than what the file system has.
+  std::uint64_t WritableBytes() const {
+    return disk_free_bytes + std::min(disk_free_bytes, free_bytes);
+  }
 };
 Result<LmdbStatistics> GetLmdbStatistics(const Engine& engine);
 

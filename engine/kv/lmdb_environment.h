@@ -8,6 +8,7 @@
 
 #include <lmdb.h>
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -48,9 +49,6 @@ class LmdbEnvironment {
   // Between transactions. Lets go of a file that was replaced, and of dead readers.
   void Upkeep();
   Result<std::uint64_t> DiskFreeBytes();
-  // What can be written: free on the file system, and up to as much again in the file's own free
-  // pages. These may lie too scattered for a long value, for which the file grows then.
-  Result<std::uint64_t> FreeBytes();
   Result<LmdbStatistics> Statistics();
 
   // See ReplaceLmdbFile (engine/kv/lmdb_engine.h). Not on the thread that has begun to write.

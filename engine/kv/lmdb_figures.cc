@@ -2,7 +2,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#include <algorithm>
 #include <cerrno>
 
 #include "engine/kv/lmdb_environment.h"
@@ -47,16 +46,6 @@ Result<std::uint64_t> LmdbEnvironment::FreePagesLocked() {
   mdb_txn_abort(transaction);
   if (code != MDB_NOTFOUND) return tl::unexpected<Error>(LmdbError(code, "counting free pages"));
   return pages;
-}
-
-Result<std::uint64_t> LmdbEnvironment::FreeBytes() {
-  const std::shared_lock map_lock(map_mutex_);
-  RETURN_IF_ERROR(CheckMap());
-  ASSIGN_OR_RETURN(const std::uint64_t disk, DiskFreeBytesLocked());
-  ASSIGN_OR_RETURN(const std::uint64_t pages, FreePagesLocked());
-  MDB_stat stat{};
-  RETURN_IF_ERROR(LmdbResult(mdb_env_stat(environment_, &stat), "counting free pages"));
-  return disk + std::min(disk, pages * stat.ms_psize);
 }
 
 Result<LmdbStatistics> LmdbEnvironment::Statistics() {
