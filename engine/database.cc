@@ -289,13 +289,12 @@ Result<DatabaseStatistics> Database::Statistics() const {
   ASSIGN_OR_RETURN(statistics.queued, GetOutgoingQueue().Count());
   ASSIGN_OR_RETURN(const auto stores, ListMessageStores());
   statistics.stores = stores.size();
+  ASSIGN_OR_RETURN(const ScrubEnd scrub, LastScrub());
+  statistics.last_scrub = scrub.time;
+  statistics.last_scrub_findings = scrub.findings;
   RETURN_IF_ERROR(state_->View([&](RowReader& rows) -> Result<void> {
     statistics.held = 0;
     statistics.quarantined = 0;
-    if (const auto scrub = rows.LastScrub(); scrub && *scrub) {
-      statistics.last_scrub = (*scrub)->ended;
-      statistics.last_scrub_findings = (*scrub)->findings;
-    }
     RETURN_IF_ERROR(
         rows.Scan(table::kIndex, "q", "r", [&](std::string_view, std::string_view) -> Result<bool> {
           ++statistics.quarantined;
@@ -321,6 +320,20 @@ Result<std::uint64_t> Database::CollectAbandonedBodies() {
 
 Result<ScrubReport> Database::Scrub(const ScrubOptions& options) const {
   return bobbin::Scrub(*state_, options);
+}
+
+Result<ScrubEnd> Database::LastScrub() const {
+  ScrubEnd last;
+  RETURN_IF_ERROR(state_->View([&](RowReader& rows) -> Result<void> {
+    last = {};
+    const Result<std::optional<ScrubRecord>> scrub = rows.LastScrub();
+    if (!scrub && scrub.error().code != ErrorCode::kCorruptData) {
+      return tl::unexpected<Error>(scrub.error());
+    }
+    if (scrub && *scrub) last = {(*scrub)->ended, (*scrub)->findings};
+    return {};
+  }));
+  return last;
 }
 
 Result<CheckReport> Database::CheckStore(const CheckOptions& options) const {

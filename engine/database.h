@@ -136,6 +136,7 @@ class Database {
 
   // The same piece by piece beside everybody else (engine/scrub.h).
   Result<ScrubReport> Scrub(const ScrubOptions& options = {}) const;
+  Result<ScrubEnd> LastScrub() const;
 
   const std::shared_ptr<DatabaseState>& State() const { return state_; }
 

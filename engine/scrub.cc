@@ -43,7 +43,11 @@ ScrubClock SystemScrubClock() {
 
 Result<ScrubReport> Scrub(DatabaseState& database, const ScrubOptions& options) {
   ScrubReport report;
-  ASSIGN_OR_RETURN(report.pages, WalkPages(database, options));
+  if (options.walked) {
+    report.pages = *options.walked;
+  } else {
+    ASSIGN_OR_RETURN(report.pages, WalkPages(database, options));
+  }
   CheckOptions check_options;
   check_options.progress = [&](std::uint64_t records) {
     if (options.progress) options.progress(records, report.pages.rows);

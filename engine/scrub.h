@@ -20,7 +20,9 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 
+#include "engine/clock.h"
 #include "engine/kv/lmdb_page_walk.h"
 #include "engine/result.h"
 #include "engine/store_check.h"
@@ -41,6 +43,8 @@ struct ScrubOptions {
   static constexpr std::chrono::milliseconds kSnapshotAgeMax{1'000};
 
   std::uint64_t bytes_per_second = 0;  // 0: as fast as it goes.
+  // By whoever has just opened the database: the pages are not walked again.
+  std::optional<kv::PageWalkReport> walked;
   ScrubClock clock = SystemScrubClock();
   // Each as soon as it is met.
   std::function<void(const kv::PageFinding&)> page_finding;
@@ -58,6 +62,12 @@ struct ScrubReport {
   bool has_ended = false;   // False: it was told to end before.
 
   std::uint64_t Findings() const { return pages.findings_total + records.findings.size(); }
+};
+
+// How the last one of a database ended.
+struct ScrubEnd {
+  Time time{};  // Epoch: there was none, or its record is damaged.
+  std::uint64_t findings = 0;
 };
 
 Result<ScrubReport> Scrub(DatabaseState& database, const ScrubOptions& options);

@@ -18,9 +18,6 @@ ExitCode RunScrub(const CommandLine& line, std::uint64_t rate) {
   Progress progress;
   ScrubOptions options;
   options.bytes_per_second = rate << 20;
-  options.page_progress = [&](std::uint64_t done, std::uint64_t total) {
-    progress.Show("scrubbing pages", done, total);
-  };
   options.progress = [&](std::uint64_t done, std::uint64_t total) {
     progress.Show("scrubbing records", done, total);
   };
@@ -28,9 +25,13 @@ ExitCode RunScrub(const CommandLine& line, std::uint64_t rate) {
   DatabaseOptions open;
   // Damage that opening finds is what was asked for, no failure to find it.
   open.walked = [&](const kv::PageWalkReport& report) { checked.pages = report; };
+  open.walk_progress = [&](std::uint64_t done, std::uint64_t total) {
+    progress.Show("scrubbing pages", done, total);
+  };
   const Result<Database> database = OpenDatabase(line, open);
   if (checked.pages.IsClean()) {
     COMPLAIN_IF_ERROR("open the database", database);
+    options.walked = checked.pages;
     ASSIGN_OR_COMPLAIN(const ScrubReport report, "scrub", database->Scrub(options));
     checked = {report.pages, report.records};
   }

@@ -37,9 +37,9 @@ bool Scrubber::Wait(std::chrono::nanoseconds time) {
 }
 
 std::chrono::nanoseconds Scrubber::UntilNext() const {
-  const Result<DatabaseStatistics> statistics = database_.Statistics();
-  if (!statistics) return options_.interval;
-  const std::chrono::nanoseconds since = SystemClock().Now() - statistics->last_scrub;
+  const Result<ScrubEnd> last = database_.LastScrub();
+  if (!last) return options_.interval;
+  const std::chrono::nanoseconds since = SystemClock().Now() - last->time;
   return std::clamp<std::chrono::nanoseconds>(options_.interval - since,
                                               std::chrono::nanoseconds(0), options_.interval);
 }
