@@ -39,7 +39,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
 std::vector<Question> AllQuestions() {
   std::vector<Question> all;
   for (auto* const questions : {SubmitQuestions, AbortQuestions, FinishQuestions, DeliverQuestions,
-                                QueueListQuestions, FirstDueQuestions}) {
+                                QueueListQuestions, FirstDueQuestions, VerifyQuestions}) {
     for (Question& question : questions()) all.push_back(std::move(question));
   }
   return all;
@@ -69,6 +69,10 @@ void Measure(benchmark::State& state, Bench& bench, const Question& question, En
     state.counters["flushes_per_operation"] = static_cast<double>(measured.flushes) / operations;
     state.counters["peak_rss_bytes"] = static_cast<double>(measured.memory.resident_bytes);
     state.counters["peak_anonymous_bytes"] = static_cast<double>(measured.memory.anonymous_bytes);
+    if (measured.bytes > 0) {
+      state.counters["MB_per_second"] =
+          static_cast<double>(measured.bytes) / 1e6 / measured.seconds;
+    }
     if (measured.load_seconds > 0) state.counters["load_s"] = measured.load_seconds;
   }
   state.SetLabel(question.unit);

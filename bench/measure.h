@@ -17,6 +17,7 @@ struct Measured {
   double seconds = 0;
   std::uint64_t operations = 0;
   std::vector<std::chrono::nanoseconds> latencies;  // One for each operation.
+  std::uint64_t bytes = 0;                          // Gone through, where that is the question.
   std::uint64_t flushes = 0;
   MemoryPeak memory;
   double load_seconds = 0;  // Time taken before the measurement to fill the store.

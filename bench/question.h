@@ -65,6 +65,7 @@ std::vector<Question> AbortQuestions();
 std::vector<Question> FinishQuestions();
 std::vector<Question> QueueListQuestions();
 std::vector<Question> FirstDueQuestions();
+std::vector<Question> VerifyQuestions();
 
 // The fresh process of the last question: opens the store, takes the first due message, prints
 // when (CLOCK_MONOTONIC, ns) and with how much memory.

@@ -249,10 +249,8 @@ rocksdb::ColumnFamilyOptions TableOptions() {
   return options;
 }
 
-}  // namespace
-
-Result<std::shared_ptr<kv::Engine>> OpenRocksdbEngine(const std::filesystem::path& directory,
-                                                      const std::vector<std::string>& tables) {
+Result<std::unique_ptr<Handles>> OpenHandles(const std::filesystem::path& directory,
+                                             const std::vector<std::string>& tables) {
   const rocksdb::ColumnFamilyOptions table_options = TableOptions();
   std::vector<rocksdb::ColumnFamilyDescriptor> families{
       {rocksdb::kDefaultColumnFamilyName, table_options}};
@@ -262,8 +260,24 @@ Result<std::shared_ptr<kv::Engine>> OpenRocksdbEngine(const std::filesystem::pat
   RETURN_IF_ERROR(ToResult(
       rocksdb::DB::Open(DatabaseOptions(), directory.string(), families, &handles->families, &db)));
   handles->db.reset(db);
+  return handles;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<kv::Engine>> OpenRocksdbEngine(const std::filesystem::path& directory,
+                                                      const std::vector<std::string>& tables) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Handles> handles, OpenHandles(directory, tables));
   ASSIGN_OR_RETURN(const std::uint64_t sequence, ReadSequence(*handles, rocksdb::ReadOptions()));
   return std::make_shared<RocksdbEngine>(std::move(handles), sequence);
+}
+
+Result<std::function<Result<void>()>> PrepareRocksdbVerification(
+    const std::filesystem::path& directory, const std::vector<std::string>& tables) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Handles> handles, OpenHandles(directory, tables));
+  return [handles = std::shared_ptr<Handles>(std::move(handles))] {
+    return ToResult(handles->db->VerifyChecksum());
+  };
 }
 
 }  // namespace bobbin::bench

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,5 +23,10 @@ namespace bobbin::bench {
 //   kDiskError  whatever RocksDB says
 Result<std::shared_ptr<kv::Engine>> OpenRocksdbEngine(const std::filesystem::path& directory,
                                                       const std::vector<std::string>& tables);
+
+// What is returned reads every block of what OpenRocksdbEngine has made, and its checksum; it keeps
+// the store open.
+Result<std::function<Result<void>()>> PrepareRocksdbVerification(
+    const std::filesystem::path& directory, const std::vector<std::string>& tables);
 
 }  // namespace bobbin::bench

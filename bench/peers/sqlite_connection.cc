@@ -153,6 +153,14 @@ Result<void> SqliteConnection::Erase(TableId id, Bytes key) {
   return Run(statement);
 }
 
+Result<void> SqliteConnection::QuickCheck() {
+  ASSIGN_OR_RETURN(const Statement check, Prepare("PRAGMA quick_check(1)"));
+  RETURN_IF_ERROR(Check(sqlite3_step(check.get())));
+  const Bytes found = Column(check.get(), 0);
+  if (found == "ok") return {};
+  return Fail(ErrorCode::kCorruptData, "SQLite: " + std::string(found));
+}
+
 Result<std::uint64_t> SqliteConnection::Sequence() {
   const int code = sqlite3_step(get_sequence_.get());
   Result<void> stepped = Check(code);

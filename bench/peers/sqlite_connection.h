@@ -39,6 +39,9 @@ class SqliteConnection {
   Result<void> Erase(kv::TableId table, kv::Bytes key);
   void Forget() { values_.clear(); }
 
+  // SQLite's own check of every page: kCorruptData with the first thing it found.
+  Result<void> QuickCheck();
+
   Result<std::uint64_t> Sequence();
   Result<void> SetSequence(std::uint64_t sequence);
 

@@ -15,6 +15,8 @@ using kv::Bytes;
 using kv::KeyRange;
 using kv::TableId;
 
+constexpr const char* kFileName = "store.sqlite";
+
 class SqliteReadTransaction final : public kv::ReadTransaction {
  public:
   explicit SqliteReadTransaction(SqliteConnection& connection) : connection_(connection) {}
@@ -144,11 +146,18 @@ class SqliteEngine final : public kv::GroupedEngine {
 
 Result<std::shared_ptr<kv::Engine>> OpenSqliteEngine(const std::filesystem::path& directory,
                                                      const std::vector<std::string>& tables) {
-  const std::filesystem::path file = directory / "store.sqlite";
+  const std::filesystem::path file = directory / kFileName;
   ASSIGN_OR_RETURN(std::unique_ptr<SqliteConnection> writer,
                    SqliteConnection::Open(file, tables, SqliteUse::kWrite));
   ASSIGN_OR_RETURN(const std::uint64_t sequence, writer->Sequence());
   return std::make_shared<SqliteEngine>(file, tables, std::move(writer), sequence);
+}
+
+Result<std::function<Result<void>()>> PrepareSqliteVerification(
+    const std::filesystem::path& directory, const std::vector<std::string>& tables) {
+  ASSIGN_OR_RETURN(std::shared_ptr<SqliteConnection> connection,
+                   SqliteConnection::Open(directory / kFileName, tables, SqliteUse::kRead));
+  return [connection] { return connection->QuickCheck(); };
 }
 
 }  // namespace bobbin::bench

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,5 +23,10 @@ namespace bobbin::bench {
 //   kDiskError  whatever SQLite says
 Result<std::shared_ptr<kv::Engine>> OpenSqliteEngine(const std::filesystem::path& directory,
                                                      const std::vector<std::string>& tables);
+
+// What is returned looks at the structure of every page of what OpenSqliteEngine has made; it keeps
+// the store open.
+Result<std::function<Result<void>()>> PrepareSqliteVerification(
+    const std::filesystem::path& directory, const std::vector<std::string>& tables);
 
 }  // namespace bobbin::bench

@@ -12,7 +12,6 @@
 #include <gtest/gtest.h>
 #include <lmdb.h>
 
-#include <chrono>
 #include <iterator>
 #include <map>
 #include <random>
@@ -144,40 +143,6 @@ TEST_F(LmdbPageWalkTest, WhatLmdbWroteIsSoundInEveryState) {
     const Result<PageWalkReport> report = GuardAndWalk(File());
     ASSERT_TRUE(report && report->IsClean()) << FindingsOf(report);
   }
-}
-
-TEST_F(LmdbPageWalkTest, ItReadsAGigabyteASecond) {
-  {
-    const auto engine = Open();
-    for (std::uint64_t i = 0; i < 200; ++i) {
-      ASSERT_TRUE(engine
-                      ->Update([&](WriteTransaction& transaction) -> Result<void> {
-                        for (std::uint64_t j = 0; j < 256; ++j) {
-                          std::string key = "key" + std::to_string(1'000'000 + i * 256 + j);
-                          RETURN_IF_ERROR(transaction.Put(kQueue, key, ValueOf(key, 1'200)));
-                        }
-                        return {};
-                      })
-                      .IsCommitted());
-    }
-  }
-  ASSERT_TRUE(GuardAndWalk(File()));  // Into the cache.
-  double best = 0;
-  for (int i = 0; i < 5; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    const auto report = GuardAndWalk(File());
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    ASSERT_TRUE(report && report->IsClean());
-    const auto bytes = static_cast<double>(report->pages * report->page_bytes);
-    best = std::max(best, bytes / took.count());
-  }
-  RecordProperty("megabytes_per_second", static_cast<int>(best / 1e6));
-  std::printf("%.0f MB/s\n", best / 1e6);
-#ifdef NDEBUG
-  EXPECT_GT(best, 1e9);
-#else
-  EXPECT_GT(best, 1e8);  // Not optimized, and maybe with sanitizers.
-#endif
 }
 
 // Damage
