@@ -5,6 +5,7 @@
 
 #include "tools/bobbin/command_line.h"
 #include "tools/bobbin/display_text.h"
+#include "tools/bobbin/queue_step.h"
 #include "tools/bobbin/queue_view.h"
 
 namespace bobbin::cli {
@@ -89,47 +90,11 @@ ExitCode RunExport(const CommandLine& line, const std::string& queue_id) {
   return output.Finish();
 }
 
-using Step = Result<void> (Quarantine::*)(MessageId);
-
-// Every id is answered, whatever became of those before it.
-ExitCode RunStep(const CommandLine& line, Step step, const std::string& name,
-                 const std::string& done, const std::vector<std::string>& queue_ids) {
-  ASSIGN_OR_COMPLAIN(const Database database, "open the database", OpenDatabase(line));
-  Quarantine quarantine = database.GetQuarantine();
-  Output output(line.Format());
-  ExitCode first_failure = ExitCode::kOk;
-  for (const std::string& queue_id : queue_ids) {
-    Result<MessageId> id = ParseMessageId(queue_id);
-    const Result<void> result =
-        id ? (quarantine.*step)(*id) : Result<void>(tl::unexpected<Error>(id.error()));
-    if (line.json) {
-      output.PrintJson({{"queue_id", id ? ToQueueId(*id) : queue_id},
-                        {"command", name},
-                        {"ok", result.has_value()},
-                        {"error", result ? Json() : Json(ErrorName(result.error().code))},
-                        {"detail", result ? Json() : Json(result.error().detail)}});
-    } else if (result) {
-      output.Line(fmt::format("{}  {}", ToQueueId(*id), done));
-    }
-    if (result) continue;
-    const ExitCode code = Complain(name + " " + queue_id, result.error());
-    if (first_failure == ExitCode::kOk) first_failure = code;
-  }
-  const ExitCode written = output.Finish();
-  return first_failure != ExitCode::kOk ? first_failure : written;
+StepAnswer Release(Database& database, MessageId id) {
+  return {database.GetQuarantine().Release(id), "in the queue"};
 }
-
-void AddStep(CLI::App& group, CommandLine& line, Step step, const std::string& name,
-             const std::string& description, const std::string& done) {
-  CLI::App* command = AddCommand(group, line, name, description);
-  AddJsonOption(*command, line);
-  auto queue_ids = std::make_shared<std::vector<std::string>>();
-  command->add_option("ID", *queue_ids, "Queue ids")->required();
-  command->callback([&line, step, name, done, queue_ids] {
-    line.run = [&line, step, name, done, queue_ids] {
-      return RunStep(line, step, name, done, *queue_ids);
-    };
-  });
+StepAnswer Delete(Database& database, MessageId id) {
+  return {database.GetQuarantine().Delete(id), "deleted"};
 }
 
 }  // namespace
@@ -152,9 +117,10 @@ void AddQuarantineCommands(CLI::App& app, CommandLine& line) {
   write_out->add_option("ID", *queue_id, "Queue id")->required();
   write_out->callback(
       [&line, queue_id] { line.run = [&line, queue_id] { return RunExport(line, *queue_id); }; });
-  AddStep(*group, line, &Quarantine::Release, "release",
-          "Verify messages again, and put them back into the queue as they were", "in the queue");
-  AddStep(*group, line, &Quarantine::Delete, "delete", "Erase messages for good", "deleted");
+  AddQueueStep(
+      *group, line,
+      {"release", "Verify messages again, and put them back into the queue as they were", Release});
+  AddQueueStep(*group, line, {"delete", "Erase messages for good", Delete});
 }
 
 }  // namespace bobbin::cli
