@@ -56,12 +56,12 @@ class StoreCheck::Walk {
   using Visit = RowReader::KeyVisitor;
 
   void Find(std::string_view table_name, std::string key, std::string detail,
-            MessageId message = {}, std::uint64_t page = 0) {
-    report_.findings.push_back(
-        {std::string(table_name), std::move(key), std::move(detail), message, page});
+            MessageId message = {}, std::string_view advice = kSalvageAdvice) {
+    report_.findings.push_back({std::string(table_name), std::move(key), std::move(detail), message,
+                                0, std::string(advice) + parts_.WhereItIs(message.value)});
   }
   void FindMessage(std::string_view table_name, MessageId id, std::string detail) {
-    Find(table_name, ToQueueId(id), std::move(detail) + parts_.WhereItIs(id.value), id);
+    Find(table_name, ToQueueId(id), std::move(detail), id);
   }
 
   // A record that does not open is a finding, and the walk goes on; a read error ends it.
@@ -79,15 +79,18 @@ class StoreCheck::Walk {
           if (++report_.records % 4'096 == 0 && options_.progress) {
             options_.progress(report_.records);
           }
+          const std::size_t known = report_.findings.size();
           Result<bool> more = visit(key, value);
-          if (more || more.error().code != ErrorCode::kCorruptData) return more;
-          totals_.AddDamaged(table);
-          const MessageId message = parts_.MessageOf(table, key);
-          Find(table::kNames[table.index], ToHex(key),
-               more.error().detail + "; kept as it is: export what refers to it" +
-                   parts_.WhereItIs(message.value),
-               message, Rows().PageOf(value));
-          return true;
+          if (!more && more.error().code == ErrorCode::kCorruptData) {
+            totals_.AddDamaged(table);
+            Find(table::kNames[table.index], ToHex(key), more.error().detail,
+                 parts_.MessageOf(table, key), "kept as it is: export what refers to it");
+            more = true;
+          }
+          for (std::size_t i = known; i < report_.findings.size(); ++i) {
+            if (report_.findings[i].page == 0) report_.findings[i].page = Rows().PageOf(value);
+          }
+          return more;
         });
   }
 
@@ -454,6 +457,7 @@ class StoreCheck::Walk {
   struct BodySeen {
     std::uint64_t id = 0;
     BodyRecord head;
+    std::uint64_t page = 0;
     std::uint64_t bytes = 0;
     std::uint32_t chunks = 0;
   };
@@ -463,6 +467,7 @@ class StoreCheck::Walk {
         (body_.bytes != body_.head.bytes || body_.chunks != body_.head.chunk_count)) {
       Find("bodies", ToHex(Key8(body_.id)), "the content is not complete",
            parts_.MessageOf(table::kBodies, Key8(body_.id)));
+      report_.findings.back().page = body_.page;
     }
     body_.id = 0;
   }
@@ -489,7 +494,7 @@ class StoreCheck::Walk {
             EndBody();
             last_head_ = id;
             ASSIGN_OR_RETURN(const BodyRecord head, Rows().DecodeBodyHead(key, value));
-            body_ = {id, head, 0, 0};
+            body_ = {id, head, Rows().PageOf(value), 0, 0};
             CompareReferences(id, head);
             return true;
           }

@@ -26,6 +26,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/entry_id.h"
@@ -35,12 +36,18 @@ namespace bobbin {
 
 struct DatabaseState;
 
+inline constexpr std::string_view kSalvageAdvice =
+    "`bobbin salvage` makes a new database of what is whole";
+
 struct Finding {
   std::string table;
-  std::string key;         // Hexadecimal, or a queue id where there is one.
-  std::string detail;      // What is wrong and what to do.
-  MessageId message{};     // That it may keep from being sent; 0: none is known.
-  std::uint64_t page = 0;  // Of data.mdb, where a row lies that does not open; 0: another finding.
+  std::string key;                     // Hexadecimal, or a queue id where there is one.
+  std::string detail;                  // What is wrong.
+  MessageId message{};                 // That it may keep from being sent; 0: none is known.
+  std::uint64_t page = 0;              // Of data.mdb, of the row that tells; 0: it is no one row.
+  std::string advice{kSalvageAdvice};  // What to do.
+
+  std::string Text() const { return advice.empty() ? detail : detail + "; " + advice; }
 };
 
 struct CheckOptions {

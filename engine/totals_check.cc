@@ -9,15 +9,18 @@
 namespace bobbin {
 namespace {
 
-void Find(CheckReport& report, std::string_view table, std::string key, std::string detail) {
-  report.findings.push_back({std::string(table), std::move(key), std::move(detail)});
+void Find(CheckReport& report, std::string_view table, std::string key, std::string detail,
+          std::string_view advice = kSalvageAdvice) {
+  report.findings.push_back(
+      {std::string(table), std::move(key), std::move(detail), {}, 0, std::string(advice)});
 }
 
 void FindRowCount(CheckReport& report, std::size_t table, std::uint64_t is,
                   std::uint64_t should_be) {
   Find(report, table::kNames[table], {},
        "it has " + std::to_string(is) + " rows, and " + std::to_string(should_be) +
-           " were committed: restore a backup, or salvage what is there");
+           " were committed",
+       "restore a backup, or salvage what is there");
 }
 
 // Nothing: they are missing or damaged, which is a finding.
@@ -52,8 +55,8 @@ Result<void> TotalsCheck::CheckDeleted(RowReader& rows, std::uint64_t next_objec
     } else {
       ASSIGN_OR_RETURN(const bool has_living, HasMessage(rows, deleted.first, deleted.last));
       if (has_living) {
-        Find(report, "index", key,
-             "a message is there that it says is deleted: export it, a salvage would leave it out");
+        Find(report, "index", key, "a message is there that it says is deleted",
+             "export it: a salvage would leave it out");
       }
       const bool is_last = above == next_object;
       ASSIGN_OR_RETURN(const bool is_apart, HasMessage(rows, deleted.last + 1, above - 1));
@@ -79,8 +82,8 @@ Result<void> TotalsCheck::Compare(RowReader& rows, std::uint64_t next_object,
     } else if (is.checksums != should_be.checksums && !has_damaged_[i]) {
       Find(report, table::kNames[i], {},
            "rows of it are not those last committed: an older state of a page may be back, or a "
-           "row whose checksum was damaged has been deleted; compare with a backup, then restore "
-           "that, or dump and load");
+           "row whose checksum was damaged has been deleted",
+           "compare with a backup, then restore that, or dump and load");
     }
   }
   return {};

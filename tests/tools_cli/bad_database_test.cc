@@ -20,15 +20,10 @@ using testing::HasSubstr;
 class BadDatabaseTest : public CliTest {
  protected:
   void ExpectEveryCommandFailsWith(int exit_code) const {
-    const std::vector<std::vector<std::string>> commands{{"queue", "list"},
-                                                         {"queue", "show", "1"},
-                                                         {"stat"},
-                                                         {"check"},
-                                                         {"submit", "b@x.test"},
-                                                         {"abort", "1"},
-                                                         {"message", "show", "1"},
-                                                         {"message", "export", "1"},
-                                                         {"hold", "1", "2"}};
+    const std::vector<std::vector<std::string>> commands{
+        {"queue", "list"},          {"queue", "show", "1"}, {"stat"},
+        {"submit", "b@x.test"},     {"abort", "1"},         {"message", "show", "1"},
+        {"message", "export", "1"}, {"hold", "1", "2"}};
     for (const auto& command : commands) {
       const Ended run = Bobbin(command, "/dev/null");
       EXPECT_EQ(run.exit_code, exit_code) << command[0] << ": " << run.err;
@@ -37,6 +32,23 @@ class BadDatabaseTest : public CliTest {
       EXPECT_THAT(run.err, HasSubstr(database_.string()));
       EXPECT_THAT(run.err, HasSubstr("; "));
     }
+  }
+
+  void ExpectCheckFailsWith(int exit_code) const {
+    const Ended run = Bobbin({"check"});
+    EXPECT_EQ(run.exit_code, exit_code) << run.err;
+    EXPECT_EQ(run.out, "");
+    EXPECT_THAT(run.err, testing::StartsWith("bobbin: open the database: "));
+  }
+  // A database whose file is damaged beyond opening: that is what check was asked for.
+  void ExpectCheckTells(const std::string& what_to_do) const {
+    const Ended run = Bobbin({"check", "--json"});
+    EXPECT_EQ(run.exit_code, 1) << run.err;
+    const auto objects = ParseLines(run.out);
+    ASSERT_EQ(objects.size(), 2U) << run.out;
+    EXPECT_THAT(objects[0], HasTheFieldsOf("finding"));
+    EXPECT_THAT(objects[0]["detail"].get<std::string>(), HasSubstr(what_to_do));
+    EXPECT_EQ(objects[1]["findings"], 1);
   }
 
   // The program as a user who owns nothing here; root may do everything.
@@ -51,7 +63,10 @@ class BadDatabaseTest : public CliTest {
   }
 };
 
-TEST_F(BadDatabaseTest, AbsentIsExit66) { ExpectEveryCommandFailsWith(66); }
+TEST_F(BadDatabaseTest, AbsentIsExit66) {
+  ExpectEveryCommandFailsWith(66);
+  ExpectCheckFailsWith(66);
+}
 
 TEST_F(BadDatabaseTest, AFileIsExit66) {
   std::ofstream(database_) << "not a directory";
@@ -62,12 +77,14 @@ TEST_F(BadDatabaseTest, AFileIsExit66) {
 TEST_F(BadDatabaseTest, AnEmptyDirectoryIsExit66) {
   std::filesystem::create_directory(database_);
   ExpectEveryCommandFailsWith(66);
+  ExpectCheckFailsWith(66);
 }
 
 TEST_F(BadDatabaseTest, GarbageInsteadOfTheDataIsExit66) {
   Init();
   std::ofstream(database_ / "data.mdb") << std::string(100'000, 'x');
   ExpectEveryCommandFailsWith(66);
+  ExpectCheckTells("salvage");
 }
 
 TEST_F(BadDatabaseTest, TruncatedIsExit66AtEveryPlace) {
@@ -79,6 +96,7 @@ TEST_F(BadDatabaseTest, TruncatedIsExit66AtEveryPlace) {
     SCOPED_TRACE(testing::Message() << "cut to " << bytes << " of " << whole << " bytes");
     std::filesystem::resize_file(database_ / "data.mdb", bytes);
     ExpectEveryCommandFailsWith(66);
+    ExpectCheckTells("salvage");
   }
 }
 
@@ -97,6 +115,7 @@ TEST_F(BadDatabaseTest, OfANewerVersionIsExit69AndUntouched) {
   text += "checksum " + checksum.str() + "\n";
   std::ofstream(database_ / "identity") << text;
   ExpectEveryCommandFailsWith(69);
+  ExpectCheckFailsWith(69);
 }
 
 TEST_F(BadDatabaseTest, WithoutPermissionIsExit77) {

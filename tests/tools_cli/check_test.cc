@@ -3,6 +3,8 @@
 // Method: flip one byte in every copy of a message's subject in data.mdb, with nobody having the
 // database open. Check must find it and name it; the other messages must stay usable.
 
+#include "engine/database.h"
+#include "engine/database_state.h"
 #include "tests/tools_cli/cli_test.h"
 
 namespace bobbin::test {
@@ -79,6 +81,38 @@ TEST_F(CheckTest, DamagedPagesAreFoundAndNothingIsReadThroughThem) {
   }
   EXPECT_GT(found, 20);
   EXPECT_EQ(Bobbin({"check", "--deep"}).exit_code, 0);
+}
+
+TEST_F(CheckTest, WhatRowsSayOfEachOtherIsNamedWithItsPageAndWhatToDo) {
+  const std::string id = Submit(kMessage);
+  {
+    const Database database = Database::Open(database_).value();
+    ASSERT_TRUE(database.State()
+                    ->Engine()
+                    .Update([&](kv::WriteTransaction& rows) {
+                      return rows.Erase(table::kDue, [&] {
+                        std::string key;
+                        (void)rows.Scan(table::kDue, {}, [&](kv::Bytes found, kv::Bytes) {
+                          key = found;
+                          return false;
+                        });
+                        return key;
+                      }());
+                    })
+                    .ToResult());
+  }
+  const Ended run = Bobbin({"check", "--json"});
+  EXPECT_EQ(run.exit_code, 1) << run.err;
+  const auto objects = ParseLines(run.out);
+  ASSERT_EQ(objects.size(), 3U) << run.out;
+  EXPECT_EQ(objects[0]["table"], "due");
+  EXPECT_EQ(objects[0]["key"], id);
+  EXPECT_GT(objects[0]["page"], 1);
+  EXPECT_EQ(objects[0]["detail"],
+            "the queued message has no row in the due index; `bobbin salvage` makes a new database "
+            "of what is whole");
+  EXPECT_EQ(objects[1]["detail"],
+            "it has 0 rows, and 1 were committed; restore a backup, or salvage what is there");
 }
 
 TEST_F(CheckTest, OnlyDeepLooksAtTheBytesOfLongContent) {

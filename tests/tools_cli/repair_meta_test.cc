@@ -40,7 +40,10 @@ TEST_F(RepairMetaTest, EitherPageIsMadeAnew) {
       std::string bytes = sound;
       WriteFile(Data(), bytes.replace(page * kPage, kPage, damage));
       EXPECT_EQ(Bobbin({"queue", "list"}).exit_code, 66);
-      EXPECT_THAT(Bobbin({"check"}).err, HasSubstr("repair-meta"));
+      const Ended check = Bobbin({"check", "--json"});
+      EXPECT_EQ(check.exit_code, 1) << check.err;
+      EXPECT_EQ(ParseLines(check.out)[0]["page"], page);
+      EXPECT_THAT(check.out, HasSubstr("repair-meta"));
       const Ended run = Repair({"--json"});
       ASSERT_EQ(run.exit_code, 0) << run.err;
       const auto objects = ParseLines(run.out);

@@ -1,7 +1,12 @@
 // bobbin check: the pages make sound trees, every record opens, every index agrees with the rows.
 // Changes nothing.
+#include <filesystem>
 #include <memory>
+#include <optional>
+#include <utility>
 
+#include "engine/identity_file.h"
+#include "engine/kv/lmdb_file_check.h"
 #include "tools/bobbin/check_report.h"
 #include "tools/bobbin/command_line.h"
 #include "tools/bobbin/progress.h"
@@ -10,6 +15,22 @@ namespace bobbin::cli {
 namespace {
 
 enum class Depth { kQuick, kNormal, kDeep };
+
+// What keeps a database from being opened is damage, too. That a directory is one's its identity
+// file says: without it there is nothing to check.
+std::optional<Finding> WhyItDoesNotOpen(const std::filesystem::path& path, const Error& error) {
+  if (error.code != ErrorCode::kNotADatabase || !ReadIdentityFile(path)) return {};
+  Finding finding{"-", "", error.detail};
+  const Result<kv::LmdbPageFile> file = kv::LmdbPageFile::Open(path / "data.mdb");
+  if (!file) {
+    finding.advice = "restore a backup, or salvage what is there";
+    return finding;
+  }
+  if (!kv::CheckLmdbFile(*file)) finding.advice.clear();  // The error has it.
+  const Result<kv::LmdbMetaPages> pages = kv::ReadLmdbMetaPages(*file);
+  if (pages && pages->wrong[0].empty() && !pages->wrong[1].empty()) finding.page = 1;
+  return finding;
+}
 
 Result<Checked> Check(const CommandLine& line, Depth depth) {
   Progress progress;
@@ -23,7 +44,12 @@ Result<Checked> Check(const CommandLine& line, Depth depth) {
   const Result<Database> database = OpenDatabase(line, options);
   // Damage that the walk found is what was asked for, no failure to find it.
   if (!checked.pages.IsClean()) return checked;
-  if (!database) return tl::unexpected<Error>(database.error());
+  if (!database) {
+    std::optional<Finding> finding = WhyItDoesNotOpen(DatabasePath(line), database.error());
+    if (!finding) return tl::unexpected<Error>(database.error());
+    checked.records.findings.push_back(*std::move(finding));
+    return checked;
+  }
   if (depth == Depth::kQuick) {
     ASSIGN_OR_RETURN(checked.records, CompareRowCounts(*database->State()));
     return checked;

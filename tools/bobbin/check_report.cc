@@ -9,10 +9,8 @@
 namespace bobbin::cli {
 namespace {
 
-constexpr std::string_view kPageAdvice = "; `bobbin salvage` makes a new database of what is whole";
-
-std::string Detail(const kv::PageFinding& finding) {
-  return finding.detail + std::string(kPageAdvice);
+std::string Text(const kv::PageFinding& finding) {
+  return fmt::format("{}; {}", finding.detail, kSalvageAdvice);
 }
 
 // Pages of no table are those of the list of tables, or of free pages.
@@ -26,7 +24,7 @@ void PrintJsonReport(Output& output, const Checked& checked) {
                       {"table", TableOf(finding)},
                       {"key", ""},
                       {"page", finding.page},
-                      {"detail", Detail(finding)}});
+                      {"detail", Text(finding)}});
   }
   const CheckReport& report = checked.records;
   for (const Finding& finding : report.findings) {
@@ -34,7 +32,7 @@ void PrintJsonReport(Output& output, const Checked& checked) {
                       {"table", finding.table},
                       {"key", finding.key},
                       {"page", finding.page},
-                      {"detail", finding.detail}});
+                      {"detail", finding.Text()}});
   }
   output.PrintJson({{"type", "summary"},
                     {"findings", checked.Findings()},
@@ -54,13 +52,13 @@ void PrintReport(Output& output, const Checked& checked) {
   Table table(output, {{"TABLE"}, {"KEY"}, {"PAGE"}, {"WHAT IS WRONG, AND WHAT TO DO"}});
   for (const kv::PageFinding& finding : checked.pages.findings) {
     table.AddRow(
-        {{TableOf(finding)}, {}, {std::to_string(finding.page)}, {Detail(finding), Style::kBad}});
+        {{TableOf(finding)}, {}, {std::to_string(finding.page)}, {Text(finding), Style::kBad}});
   }
   for (const Finding& finding : report.findings) {
     table.AddRow({{finding.table},
                   {finding.key},
                   {finding.page == 0 ? "" : std::to_string(finding.page)},
-                  {finding.detail, Style::kBad}});
+                  {finding.Text(), Style::kBad}});
   }
   table.Flush();
   const std::string verdict =

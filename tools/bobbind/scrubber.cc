@@ -52,7 +52,7 @@ void Scrubber::ScrubOnce() {
     Tell(finding.table, {}, "page " + std::to_string(finding.page) + ": " + finding.detail);
   };
   options.finding = [this](const Finding& finding) {
-    Tell(finding.table, finding.key, finding.detail);
+    Tell(finding.table, finding.key, finding.Text());
     if (finding.message.value != 0) SetAside(finding.message);
   };
   const Result<ScrubReport> report = database_.Scrub(options);
