@@ -167,6 +167,22 @@ Result<void> Dequeue(RowWriter& rows, MessageRecord& record) {
   return {};
 }
 
+Result<std::uint64_t> DoubtRecipients(RowWriter& rows, MessageId id, Time now,
+                                      std::string_view why) {
+  std::uint64_t doubted = 0;
+  ASSIGN_OR_RETURN(RecipientTable recipients, rows.Recipients(id));
+  for (RecipientRow& recipient : recipients) {
+    if (recipient.delivery.responsibility) continue;
+    recipient.delivery.state = RecipientState::kInDoubt;
+    // Not epoch, which would be the decision to send again.
+    recipient.delivery.next_attempt = now;
+    recipient.delivery.last_reply = {0, "", std::string(why)};
+    RETURN_IF_ERROR(rows.PutRecipient(id, recipient));
+    ++doubted;
+  }
+  return doubted;
+}
+
 Result<void> Reschedule(RowWriter& rows, const MessageRecord& record, Time due,
                         std::optional<DueLane> lane) {
   ASSIGN_OR_RETURN(std::optional<QueueRecord> row,

@@ -13,6 +13,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "engine/rows.h"
 #include "engine/submission.h"
@@ -65,6 +66,11 @@ Result<void> Enqueue(RowWriter& rows, MessageId id, MessageRecord& record, Time 
 
 // Takes `record` (not written) out of the queue: rows and marks. Leaves UNSENT as it is.
 Result<void> Dequeue(RowWriter& rows, MessageRecord& record);
+
+// Makes every recipient without responsibility in doubt since `now`, with `why` for the last reply:
+// what is stored may be older than what was sent. Returns how many there are.
+Result<std::uint64_t> DoubtRecipients(RowWriter& rows, MessageId id, Time now,
+                                      std::string_view why);
 
 // Gives the queue row of `record` another place in the due index. A held row stays held unless
 // `lane` is given.

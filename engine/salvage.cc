@@ -1,7 +1,6 @@
 #include "engine/salvage.h"
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -14,6 +13,7 @@
 #include "engine/database_directory.h"
 #include "engine/identity_file.h"
 #include "engine/kv/lmdb_engine.h"
+#include "engine/message_rows.h"
 #include "engine/salvage_deleted.h"
 #include "engine/salvage_export.h"
 #include "engine/salvage_folders.h"
@@ -30,6 +30,8 @@ constexpr std::size_t kBatchMessages = 256;
 // What the lost counters may have given away beyond what was found.
 constexpr std::uint64_t kCounterSlack = 1'000'000;
 constexpr std::string_view kExportDirectory = "salvaged";
+constexpr std::string_view kMayHaveBeenSent =
+    "salvaged without proof that this is the last state: may have been sent";
 
 // What a message is made of, beside its rows of recipients and attachments.
 struct Parts {
@@ -232,16 +234,21 @@ class Rebuild {
     exported_bodies_.insert(batch.exported_bodies.begin(), batch.exported_bodies.end());
     for (const auto& [folder, unread] : batch.placed) folders_.Count(folder, unread);
     for (const SalvagedMessage& message : batch.messages) {
-      std::uint64_t& count = message.fate == SalvageFate::kWhole     ? report_.whole
-                             : message.fate == SalvageFate::kMoved   ? report_.moved
-                             : message.fate == SalvageFate::kDamaged ? report_.damaged
-                                                                     : report_.lost;
-      ++count;
-      if (message.queued) ++report_.queued;
-      if (message.held) ++report_.held;
+      CountIn(report_, message);
+      CountIn(report_.stores[message.store], message);
       told_.insert(message.id.value);
       if (options_.message) options_.message(message);
     }
+  }
+
+  static void CountIn(SalvagedMessages& counts, const SalvagedMessage& message) {
+    std::uint64_t& count = message.fate == SalvageFate::kWhole     ? counts.whole
+                           : message.fate == SalvageFate::kMoved   ? counts.moved
+                           : message.fate == SalvageFate::kDamaged ? counts.damaged
+                                                                   : counts.lost;
+    ++count;
+    if (message.queued) ++counts.queued;
+    if (message.held) ++counts.held;
   }
 
   Result<void> MendMessage(RowWriter& rows, std::string_view key, Batch& batch) {
@@ -344,7 +351,10 @@ class Rebuild {
     const bool has_row = found && *found && (*found)->message == id;
     const Time now = SystemClock().Now();
     QueueRecord row = has_row ? **found : QueueRecord{id, now, DueLane::kHeld, now};
-    if (!scan_.is_proven) row.lane = DueLane::kHeld;
+    if (!scan_.is_proven) {
+      row.lane = DueLane::kHeld;
+      RETURN_IF_ERROR(DoubtRecipients(rows, id, now, kMayHaveBeenSent));
+    }
     if (!has_row) told.detail += "its place in the queue was lost: it is held";
     told.queued = true;
     told.held = row.lane == DueLane::kHeld;

@@ -12,8 +12,8 @@
 // The queue   A message that is queued and whole stays queued. A recipient who is TRUE stays TRUE
 //             and is not sent to again. Where the list of free pages or the last meta page is gone,
 //             stale states of messages, and deleted ones of which no trace is left, cannot be told
-//             from others: then is_proven is false, and everything queued is held until an operator
-//             has looked at it.
+//             from others: then is_proven is false, and everything queued is held, its recipients
+//             who are not TRUE in doubt, until an operator has looked at it.
 // Identity    The new database has the identifiers of the old one; only one of the two may be used.
 // Durability  It is made aside, flushed, and renamed into place. The source is only read.
 // Processes   Nobody may have the source open.
@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 
 #include "engine/entry_id.h"
@@ -40,18 +41,22 @@ struct SalvagedMessage {
   std::string detail;  // What is missing, and where the rest was exported to.
 };
 
-struct SalvageReport {
-  std::uint64_t records = 0;      // Found whole, stale ones too.
-  std::uint64_t stale = 0;        // Replaced or deleted.
-  std::uint64_t uncommitted = 0;  // Of a transaction that never was committed; left out.
-  std::uint64_t whole = 0;        // Messages.
+struct SalvagedMessages {
+  std::uint64_t whole = 0;
   std::uint64_t moved = 0;
   std::uint64_t damaged = 0;
   std::uint64_t lost = 0;
-  std::uint64_t deleted = 0;  // Known by what the database remembers of them.
   std::uint64_t queued = 0;
-  std::uint64_t held = 0;    // Of the queued.
-  std::uint64_t bodies = 0;  // Of no message; exported.
+  std::uint64_t held = 0;  // Of the queued.
+};
+
+struct SalvageReport : SalvagedMessages {
+  std::map<std::string, SalvagedMessages> stores;  // By name; "": it is not known.
+  std::uint64_t records = 0;                       // Found whole, stale ones too.
+  std::uint64_t stale = 0;                         // Replaced or deleted.
+  std::uint64_t uncommitted = 0;  // Of a transaction that never was committed; left out.
+  std::uint64_t deleted = 0;      // Known by what the database remembers of them.
+  std::uint64_t bodies = 0;       // Of no message; exported.
   bool is_proven = false;
 };
 

@@ -5,6 +5,7 @@
 
 #include "engine/salvage.h"
 #include "tools/bobbin/command_line.h"
+#include "tools/bobbin/display_text.h"
 #include "tools/bobbin/progress.h"
 
 namespace bobbin::cli {
@@ -39,28 +40,44 @@ void PrintJsonMessage(Output& output, const SalvagedMessage& message) {
                     {"detail", message.detail}});
 }
 
+void AddCounts(Json& object, const SalvagedMessages& messages) {
+  object.update({{"whole", messages.whole},
+                 {"moved", messages.moved},
+                 {"damaged", messages.damaged},
+                 {"lost", messages.lost},
+                 {"queued", messages.queued},
+                 {"held", messages.held}});
+}
+
 void PrintJsonSummary(Output& output, const SalvageReport& report) {
-  output.PrintJson({{"type", "summary"},
-                    {"whole", report.whole},
-                    {"moved", report.moved},
-                    {"damaged", report.damaged},
-                    {"lost", report.lost},
-                    {"deleted", report.deleted},
-                    {"queued", report.queued},
-                    {"held", report.held},
-                    {"contents", report.bodies},
-                    {"records", report.records},
-                    {"stale", report.stale},
-                    {"uncommitted", report.uncommitted},
-                    {"proven", report.is_proven}});
+  for (const auto& [name, messages] : report.stores) {
+    Json store{{"type", "store"}, {"store", name}};
+    AddCounts(store, messages);
+    output.PrintJson(store);
+  }
+  Json summary{{"type", "summary"}};
+  AddCounts(summary, report);
+  summary.update({{"deleted", report.deleted},
+                  {"contents", report.bodies},
+                  {"records", report.records},
+                  {"stale", report.stale},
+                  {"uncommitted", report.uncommitted},
+                  {"proven", report.is_proven}});
+  output.PrintJson(summary);
 }
 
 void PrintSummary(Output& output, const SalvageReport& report, const SalvageArguments& arguments) {
-  output.Line(
-      fmt::format("{}: {} messages whole, {} moved, {} damaged, {} lost; {} queued, of "
-                  "them {} held",
-                  arguments.target, report.whole, report.moved, report.damaged, report.lost,
-                  report.queued, report.held));
+  const auto print = [&output](const std::string& of, const SalvagedMessages& messages) {
+    output.Line(
+        fmt::format("{}: {} messages whole, {} moved, {} damaged, {} lost; {} queued, of "
+                    "them {} held",
+                    of, messages.whole, messages.moved, messages.damaged, messages.lost,
+                    messages.queued, messages.held));
+  };
+  for (const auto& [name, messages] : report.stores) {
+    print("  " + (name.empty() ? "of no known store" : EscapeForTerminal(name)), messages);
+  }
+  print(arguments.target, report);
   if (report.damaged + report.lost + report.bodies != 0) {
     output.Line(
         fmt::format("What is left of the others is in {}/salvaged; {} contents there are "
