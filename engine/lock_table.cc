@@ -187,6 +187,12 @@ Result<VolatileState> OpenVolatileState(const DatabaseId& database) {
       std::shared_ptr<kv::LmdbShared>(segment, &segment->lmdb)};
 }
 
+bool HasVolatileState(const DatabaseId& database) {
+  const int file = shm_open(LockSegmentName(database).c_str(), O_RDONLY | O_CLOEXEC, 0);
+  if (file >= 0) close(file);
+  return file >= 0;
+}
+
 void RemoveVolatileState(const DatabaseId& database) {
   shm_unlink(LockSegmentName(database).c_str());
 }

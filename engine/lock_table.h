@@ -96,6 +96,9 @@ struct VolatileState {
 //   kVersion  a running process has it open in another layout (an older Bobbin)
 Result<VolatileState> OpenVolatileState(const DatabaseId& database);
 
+// Whether a process has opened it since the machine was started.
+bool HasVolatileState(const DatabaseId& database);
+
 // Removes a segment that killed processes have left, or one under living processes: those keep
 // it, but whoever opens it later gets another. For tests and for databases that are deleted.
 void RemoveVolatileState(const DatabaseId& database);

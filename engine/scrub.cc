@@ -76,6 +76,8 @@ Result<ScrubReport> Scrub(DatabaseState& database, const ScrubOptions& options) 
   }
   report.records = check.Report();
   report.has_ended = true;
+  // Nothing is written through damaged pages.
+  if (!report.pages.IsClean()) return report;
   RETURN_IF_ERROR(database.Update([&](RowWriter& rows) {
     return rows.PutLastScrub({database.clock->Now(), report.bytes, report.Findings()});
   }));

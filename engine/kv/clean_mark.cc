@@ -56,4 +56,17 @@ void MarkClean(const std::filesystem::path& directory) {
   close(file);
 }
 
+// LMDB keeps a read lock of the first byte of its lock file.
+bool IsOpenElsewhere(const std::filesystem::path& directory) {
+  const int file = open((directory / "lock.mdb").c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0) return false;
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_len = 1;
+  const bool asked = fcntl(file, F_GETLK, &lock) == 0;
+  close(file);
+  return asked && lock.l_type != F_UNLCK;
+}
+
 }  // namespace bobbin::kv

@@ -10,6 +10,10 @@ namespace bobbin::kv {
 // False also when there is anything it cannot find out.
 bool IsMarkedClean(const std::filesystem::path& directory);
 
+// Whether another process has it open: then that vouches, and there is no mark. Nobody of this
+// process may have it open: looking would drop LMDB's locks.
+bool IsOpenElsewhere(const std::filesystem::path& directory);
+
 // Does its best: no mark is no error.
 void MarkClean(const std::filesystem::path& directory);
 

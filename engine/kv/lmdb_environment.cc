@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <utility>
 
@@ -29,6 +31,7 @@ constexpr unsigned kUnsafeFlags = MDB_NOSYNC | MDB_NOMETASYNC | MDB_MAPASYNC | M
 constexpr unsigned kFlags = MDB_NOTLS | MDB_NORDAHEAD;
 constexpr const char* kCompactingName = "compacting";
 constexpr const char* kReplacementName = "compacting/data.mdb";
+constexpr int kSnapshotAttemptsMax = 1'000;
 constexpr mode_t kFileMode = 0660;  // The umask decides whether the group may write, too.
 
 // Processes open a database one at a time. If the first opener fails or dies between
@@ -87,18 +90,14 @@ int ReserveLockFile(const std::filesystem::path& directory) {
   return code;
 }
 
-// LMDB keeps a read lock of the first byte of its lock file. Nobody of this process may have the
-// file open, as above.
-bool IsOpenElsewhere(const std::filesystem::path& directory) {
-  const int file = open((directory / "lock.mdb").c_str(), O_RDWR | O_CLOEXEC);
-  if (file < 0) return false;
-  struct flock lock {};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  lock.l_len = 1;
-  const bool asked = fcntl(file, F_GETLK, &lock) == 0;
-  close(file);
-  return asked && lock.l_type != F_UNLCK;
+// Where LMDB's own checks meet damage behind a clean mark, it cannot go on; its line alone helps
+// nobody.
+void OnFailedAssertion(MDB_env* /*environment*/, const char* message) {
+  std::fprintf(stderr,
+               "data.mdb is damaged, LMDB says: %s. Nothing more was acknowledged. Look at the "
+               "database with `bobbin check`; restore it, or salvage it into a new one\n",
+               message);
+  std::abort();
 }
 
 }  // namespace
@@ -114,14 +113,18 @@ Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::Open(
   if (opened->directory_file_ < 0) {
     return tl::unexpected<Error>(LmdbError(errno, "opening " + directory.string()));
   }
-  Result<void> done = opened->OpenAll(tables, &options);
-  // What was looked at was no longer what was open.
-  while (!done && opened->file_inode_ != 0 && opened->IsReplaced()) {
-    done = opened->OpenAll(tables, &options);
-  }
-  RETURN_IF_ERROR(done);
+  RETURN_IF_ERROR(opened->OpenNewest(tables, &options));
   opened->is_sound_ = true;
   return opened;
+}
+
+Result<void> LmdbEnvironment::OpenNewest(Tables tables, const LmdbOptions* to_walk) {
+  Result<void> done = OpenAll(tables, to_walk);
+  // What was looked at was no longer what was open.
+  while (!done && file_inode_ != 0 && IsReplaced().value_or(false)) {
+    done = OpenAll(tables, to_walk);
+  }
+  return done;
 }
 
 // Not the name: another database may have got it.
@@ -144,6 +147,14 @@ Result<void> LmdbEnvironment::OpenAll(Tables tables, const LmdbOptions* to_walk)
       return LmdbResult(errno, "writing " + directory_.string());
     }
   }
+  Result<void> opened = OpenInTurn(tables, to_walk);
+  // Before the next one's turn: it would take what was refused for open, and sound.
+  if (!opened && environment_ != nullptr) mdb_env_close(std::exchange(environment_, nullptr));
+  return opened;
+}
+
+Result<void> LmdbEnvironment::OpenInTurn(Tables tables, const LmdbOptions* to_walk) {
+  const std::filesystem::path directory = DirectoryItself();
   const bool vouched_for = to_walk == nullptr || tables == Tables::kCreate ||
                            IsOpenElsewhere(directory) || IsMarkedClean(directory);
   std::uint64_t map_bytes = map_bytes_;
@@ -173,7 +184,7 @@ LmdbEnvironment::~LmdbEnvironment() {
   BOBBIN_CHECK(write_ == nullptr);
   for (MDB_txn* reader : idle_readers_) mdb_txn_abort(reader);
   if (environment_ != nullptr) {
-    const bool marks = is_sound_ && !IsReplaced();
+    const bool marks = is_sound_ && !IsReplaced().value_or(true);
     mdb_env_close(environment_);
     if (marks) MarkClean(DirectoryItself());
   }
@@ -186,7 +197,8 @@ int LmdbEnvironment::OpenEnvironment(std::uint64_t map_bytes) {
   const std::filesystem::path directory = DirectoryItself();
   int code = mdb_env_create(&environment_);
   if (code != MDB_SUCCESS) return code;
-  code = mdb_env_set_mapsize(environment_, map_bytes);
+  code = mdb_env_set_assert(environment_, OnFailedAssertion);
+  if (code == MDB_SUCCESS) code = mdb_env_set_mapsize(environment_, map_bytes);
   if (code == MDB_SUCCESS) code = mdb_env_set_maxreaders(environment_, kReadersMax);
   if (code == MDB_SUCCESS) {
     code = mdb_env_set_maxdbs(environment_, static_cast<MDB_dbi>(table_names_.size()));
@@ -201,17 +213,21 @@ Result<void> LmdbEnvironment::CheckPages(const LmdbOptions& options) {
   ASSIGN_OR_RETURN(const PageWalkReport report, WalkSnapshot(options.walk));
   if (options.walked) options.walked(report);
   if (report.IsClean()) return {};
+  return Fail(ErrorCode::kCorruptStore, DamageOf(report));
+}
+
+std::string LmdbEnvironment::DamageOf(const PageWalkReport& report) const {
   const PageFinding& first = report.findings.front();
-  return Fail(ErrorCode::kCorruptStore, (directory_ / "data.mdb").string() + " is damaged in " +
-                                            std::to_string(report.findings_total) +
-                                            " places, first in page " + std::to_string(first.page) +
-                                            (first.table.empty() ? "" : " of table ") +
-                                            first.table + ": " + first.detail);
+  return (directory_ / "data.mdb").string() + " is damaged in " +
+         std::to_string(report.findings_total) + " places, first in page " +
+         std::to_string(first.page) + (first.table.empty() ? "" : " of table ") + first.table +
+         ": " + first.detail;
 }
 
 Result<PageWalkReport> LmdbEnvironment::WalkSnapshot(const PageWalkOptions& options) {
-  ASSIGN_OR_RETURN(const LmdbPageFile file, LmdbPageFile::Open(directory_ / "data.mdb"));
-  for (;;) {
+  ASSIGN_OR_RETURN(const LmdbPageFile file,
+                   LmdbPageFile::Open(DirectoryItself() / "data.mdb", directory_ / "data.mdb"));
+  for (int attempt = 0; attempt < kSnapshotAttemptsMax; ++attempt) {
     MDB_txn* reader = nullptr;
     RETURN_IF_ERROR(
         LmdbResult(mdb_txn_begin(environment_, nullptr, MDB_RDONLY, &reader), "starting to walk"));
@@ -222,8 +238,17 @@ Result<PageWalkReport> LmdbEnvironment::WalkSnapshot(const PageWalkOptions& opti
     }
     // Others have committed twice since the snapshot was taken, and its meta page is gone; or the
     // file just opened by its name is another.
-    if (IsReplaced()) return Fail(ErrorCode::kBusy, directory_.string() + " is being compacted");
+    ASSIGN_OR_RETURN(const bool replaced, IsReplaced());
+    if (replaced) return Fail(ErrorCode::kBusy, directory_.string() + " is being compacted");
   }
+  return Fail(ErrorCode::kBusy, "others write to " + directory_.string() +
+                                    " faster than its last transaction can be looked at");
+}
+
+bool LmdbEnvironment::FollowsTheLast(MDB_txn* transaction) const {
+  MDB_envinfo info{};
+  BOBBIN_CHECK(mdb_env_info(environment_, &info) == MDB_SUCCESS);
+  return mdb_txn_id(transaction) == info.me_last_txnid + 1;
 }
 
 // The lock file says which transaction is the last; see OpeningTurn for how that may be
@@ -233,12 +258,13 @@ Result<void> LmdbEnvironment::CheckLockFile() {
   MDB_txn* transaction = nullptr;
   RETURN_IF_ERROR(LmdbResult(mdb_txn_begin(environment_, nullptr, 0, &transaction),
                              "asking for the last transaction"));
-  MDB_envinfo info{};
-  const int code = mdb_env_info(environment_, &info);
-  const bool agrees = mdb_txn_id(transaction) == info.me_last_txnid + 1;
+  const bool agrees = FollowsTheLast(transaction);
   mdb_txn_abort(transaction);
-  RETURN_IF_ERROR(LmdbResult(code, "asking for the last transaction"));
   if (agrees) return {};
+  return LockFileIsWrong();
+}
+
+tl::unexpected<Error> LmdbEnvironment::LockFileIsWrong() const {
   return Fail(ErrorCode::kBusy, (directory_ / "lock.mdb").string() +
                                     " does not know the last transaction; close every program "
                                     "that uses this database, then open it again");
@@ -271,16 +297,19 @@ Result<void> LmdbEnvironment::OpenTables(Tables tables) {
   return LmdbResult(mdb_txn_commit(transaction), "opening the tables");
 }
 
-bool LmdbEnvironment::IsReplaced() const {
+Result<bool> LmdbEnvironment::IsReplaced() const {
   std::uint64_t replacements = 1;
   if (shared_ != nullptr) replacements = shared_->replacements.load(std::memory_order_acquire);
   if (replacements % 2 == 0 && replacements == unreplaced_at_.load(std::memory_order_acquire)) {
     return false;
   }
   struct stat status {};
-  // Deleted: what is open goes on.
-  const bool replaced =
-      fstatat(directory_file_, "data.mdb", &status, 0) == 0 && status.st_ino != file_inode_;
+  const int code = fstatat(directory_file_, "data.mdb", &status, 0) == 0 ? 0 : errno;
+  // Deleted: what is open goes on. What cannot be known is no answer: a commit to a file that was
+  // replaced is lost, and so is the one after it.
+  if (code == ENOENT) return false;
+  RETURN_IF_ERROR(LmdbResult(code, "looking at " + (directory_ / "data.mdb").string()));
+  const bool replaced = status.st_ino != file_inode_;
   if (!replaced) unreplaced_at_.store(replacements, std::memory_order_release);
   return replaced;
 }
@@ -290,7 +319,8 @@ bool LmdbEnvironment::IsReplaced() const {
 Result<void> LmdbEnvironment::AdoptReplacement() {
   const std::unique_lock map_lock(map_mutex_);
   RETURN_IF_ERROR(CheckMap());
-  if (!IsReplaced()) return {};  // Done by another.
+  ASSIGN_OR_RETURN(const bool replaced, IsReplaced());
+  if (!replaced) return {};  // Done by another.
   {
     const std::lock_guard lock(readers_mutex_);
     for (MDB_txn* reader : std::exchange(idle_readers_, {})) mdb_txn_abort(reader);
@@ -299,7 +329,7 @@ Result<void> LmdbEnvironment::AdoptReplacement() {
   has_flushed_ = false;
   Result<void> opened = LmdbResult(fsync(directory_file_) == 0 ? 0 : errno, "adopting a new file");
   // No walk: it was made while this process had the database open, as any commit of others is.
-  if (opened) opened = OpenAll(Tables::kMustExist, nullptr);
+  if (opened) opened = OpenNewest(Tables::kMustExist, nullptr);
   if (!opened) {
     lost_ = Error{ErrorCode::kStoreFailed, opened.error().detail};
     is_sound_ = false;
@@ -314,8 +344,10 @@ Result<void> LmdbEnvironment::Replace(const MakeReplacement& make) {
     RETURN_IF_ERROR(CheckMap());
     RETURN_IF_ERROR(
         LmdbResult(mdb_txn_begin(environment_, nullptr, 0, &transaction), "keeping writers out"));
-    if (!IsReplaced()) break;
+    const Result<bool> is_old = IsReplaced();
+    if (is_old && !*is_old) break;
     mdb_txn_abort(transaction);
+    if (!is_old) return tl::unexpected<Error>(is_old.error());
     map_lock.unlock();
     RETURN_IF_ERROR(AdoptReplacement());
     map_lock.lock();
@@ -345,7 +377,7 @@ void LmdbEnvironment::Upkeep() {
     const std::shared_lock map_lock(map_mutex_);
     if (!CheckMap()) return;
     ClearDeadReaders();
-    replaced = IsReplaced();
+    replaced = IsReplaced().value_or(false);
   }
   if (replaced) (void)AdoptReplacement();  // Failing, the next transaction says so.
 }
@@ -379,35 +411,50 @@ void LmdbEnvironment::EndRead(MDB_txn* transaction) {
 
 Result<void> LmdbEnvironment::View(const std::function<Result<void>(ReadTransaction&)>& read) {
   for (;;) {
-    bool replaced = false;
+    Result<bool> replaced = false;
     {
       const std::shared_lock map_lock(map_mutex_);
       RETURN_IF_ERROR(CheckMap());
-      replaced = IsReplaced();
       MDB_txn* transaction = nullptr;
-      const int code = replaced ? MDB_MAP_RESIZED : BeginRead(&transaction);
-      if (code == MDB_SUCCESS) {
-        LmdbReadTransaction view(transaction, tables_);
-        Result<void> result = read(view);
-        EndRead(transaction);
-        return result;
+      const int code = BeginRead(&transaction);
+      if (code != MDB_SUCCESS && code != MDB_MAP_RESIZED) {
+        return LmdbResult(code, "starting to read");
       }
-      if (code != MDB_MAP_RESIZED) return LmdbResult(code, "starting to read");
+      if (code == MDB_SUCCESS) {
+        // Asked with the snapshot in hand: of a file that was replaced before, it can bear the
+        // number of a transaction that only the new one has.
+        replaced = IsReplaced();
+        Result<void> result;
+        if (replaced && !*replaced) {
+          LmdbReadTransaction view(transaction, tables_);
+          result = read(view);
+        }
+        EndRead(transaction);
+        if (replaced && !*replaced) {
+          if (!result && result.error().code == ErrorCode::kCorruptStore) is_sound_ = false;
+          return result;
+        }
+      }
     }
-    RETURN_IF_ERROR(replaced ? AdoptReplacement() : GrowMap());
+    ASSIGN_OR_RETURN(const bool adopts, std::move(replaced));
+    RETURN_IF_ERROR(adopts ? AdoptReplacement() : GrowMap());
   }
 }
 
 Result<PageWalkReport> LmdbEnvironment::Walk(const PageWalkOptions& options) {
+  RETURN_IF_ERROR(AdoptReplacement());
+  Result<PageWalkReport> report;
   {
     const std::shared_lock map_lock(map_mutex_);
     RETURN_IF_ERROR(CheckMap());
-    if (!IsReplaced()) return WalkSnapshot(options);
+    report = WalkSnapshot(options);
   }
-  RETURN_IF_ERROR(AdoptReplacement());
-  const std::shared_lock map_lock(map_mutex_);
-  RETURN_IF_ERROR(CheckMap());
-  return WalkSnapshot(options);
+  if (!report || report->IsClean()) return report;
+  // As at opening: nobody writes through damaged pages, nor says that they are sound.
+  const std::unique_lock map_lock(map_mutex_);
+  is_sound_ = false;
+  if (!lost_) lost_ = Error{ErrorCode::kStoreFailed, DamageOf(*report)};
+  return report;
 }
 
 Result<LmdbWriteTransaction*> LmdbEnvironment::BeginWrite() {
@@ -417,15 +464,18 @@ Result<LmdbWriteTransaction*> LmdbEnvironment::BeginWrite() {
     RETURN_IF_ERROR(CheckMap());
     const int code = mdb_txn_begin(environment_, nullptr, 0, &write_);
     // Asked with the lock in hand: until it is given back, nobody can replace the file.
-    const bool replaced = code == MDB_SUCCESS && IsReplaced();
-    if (code == MDB_SUCCESS && !replaced) break;
-    if (replaced) mdb_txn_abort(write_);
+    Result<bool> replaced = code == MDB_SUCCESS ? IsReplaced() : false;
+    const bool follows = code != MDB_SUCCESS || FollowsTheLast(write_);
+    if (code == MDB_SUCCESS && follows && replaced && !*replaced) break;
+    if (code == MDB_SUCCESS) mdb_txn_abort(write_);
     write_ = nullptr;
+    if (!replaced) return tl::unexpected<Error>(std::move(replaced).error());
+    if (!follows && !*replaced) return LockFileIsWrong();
     if (code != MDB_SUCCESS && code != MDB_MAP_RESIZED) {
       return tl::unexpected<Error>(LmdbError(code, "starting to write"));
     }
     map_lock.unlock();
-    RETURN_IF_ERROR(replaced ? AdoptReplacement() : GrowMap());
+    RETURN_IF_ERROR(*replaced ? AdoptReplacement() : GrowMap());
     map_lock.lock();
   }
   map_lock.release();  // Until CommitWrite or AbortWrite.
@@ -478,7 +528,7 @@ Result<void> LmdbEnvironment::CommitWrite() {
   } else {
     mdb_txn_abort(std::exchange(write_, nullptr));
   }
-  is_sound_ = is_sound_ && code == MDB_SUCCESS;
+  if (code != MDB_SUCCESS) is_sound_ = false;
   map_mutex_.unlock_shared();
   // A write that the disk had room for only in part is EIO to LMDB; operators need the reason. Some
   // file systems keep the last blocks for themselves.

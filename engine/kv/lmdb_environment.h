@@ -60,12 +60,17 @@ class LmdbEnvironment {
   std::filesystem::path DirectoryItself() const;
   int OpenEnvironment(std::uint64_t map_bytes);
   // Null: whoever has it open already vouches for it.
+  Result<void> OpenNewest(Tables tables, const LmdbOptions* to_walk);
   Result<void> OpenAll(Tables tables, const LmdbOptions* to_walk);
+  Result<void> OpenInTurn(Tables tables, const LmdbOptions* to_walk);
   Result<void> CheckPages(const LmdbOptions& options);
   Result<PageWalkReport> WalkSnapshot(const PageWalkOptions& options);
   Result<void> CheckLockFile();
+  bool FollowsTheLast(MDB_txn* transaction) const;
+  tl::unexpected<Error> LockFileIsWrong() const;
   Result<void> OpenTables(Tables tables);
-  bool IsReplaced() const;
+  std::string DamageOf(const PageWalkReport& report) const;
+  Result<bool> IsReplaced() const;
   Result<void> AdoptReplacement();
   Result<std::uint64_t> DiskFreeBytesLocked() const;
   Result<std::uint64_t> FreePagesLocked();
@@ -88,7 +93,8 @@ class LmdbEnvironment {
   MDB_env* environment_ = nullptr;
   std::uint64_t file_inode_ = 0;  // Of the data.mdb that is open.
   std::vector<LmdbTable> tables_;
-  bool is_sound_ = false;  // Its pages have been looked at, and no commit of ours has failed.
+  // Its pages have been looked at, no damage was met since, and no commit of ours has failed.
+  std::atomic<bool> is_sound_ = false;
 
   // Shared: a transaction is open. Exclusive: the map may move, the environment be opened anew.
   std::shared_mutex map_mutex_;

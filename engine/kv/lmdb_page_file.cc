@@ -160,19 +160,20 @@ Result<LmdbMetaPages> ReadOnce(const LmdbPageFile& file) {
 
 }  // namespace
 
-Result<LmdbPageFile> LmdbPageFile::Open(const std::filesystem::path& path) {
+Result<LmdbPageFile> LmdbPageFile::Open(const std::filesystem::path& path,
+                                        const std::filesystem::path& shown) {
   const auto not_a_database = [&](const std::string& reason) {
-    return Fail(ErrorCode::kNotADatabase, path.string() + " " + reason);
+    return Fail(ErrorCode::kNotADatabase, shown.string() + " " + reason);
   };
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file < 0) {
     if (errno == ENOENT || errno == ENOTDIR) return not_a_database("does not exist");
-    return tl::unexpected<Error>(LmdbError(errno, "opening " + path.string()));
+    return tl::unexpected<Error>(LmdbError(errno, "opening " + shown.string()));
   }
-  LmdbPageFile opened(path, file);
+  LmdbPageFile opened(shown, file);
   struct stat status {};
   if (fstat(file, &status) != 0) {
-    return tl::unexpected<Error>(LmdbError(errno, "opening " + path.string()));
+    return tl::unexpected<Error>(LmdbError(errno, "opening " + shown.string()));
   }
   if (!S_ISREG(status.st_mode)) return not_a_database("is not a regular file");
   if (static_cast<std::uint64_t>(status.st_size) < 2 * std::uint64_t{lmdb::kPageBytesMin}) {

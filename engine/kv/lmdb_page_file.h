@@ -20,7 +20,10 @@ class LmdbPageFile {
  public:
   //   kNotADatabase  absent, not a regular file, or shorter than two pages
   //   kNoAccess, kDiskError
-  static Result<LmdbPageFile> Open(const std::filesystem::path& path);
+  static Result<LmdbPageFile> Open(const std::filesystem::path& path) { return Open(path, path); }
+  // `shown`: what errors call it.
+  static Result<LmdbPageFile> Open(const std::filesystem::path& path,
+                                   const std::filesystem::path& shown);
   LmdbPageFile(LmdbPageFile&& other) noexcept;
   LmdbPageFile& operator=(LmdbPageFile&&) = delete;
   ~LmdbPageFile();

@@ -7,9 +7,12 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <memory>
+#include <vector>
 
 #include "engine/kv/lmdb_sequence.h"
 #include "tests/engine/kv/forked_child.h"
@@ -75,6 +78,16 @@ class LmdbOpenWalkTest : public ::testing::Test {
       RETURN_IF_ERROR(CreateLmdbEnvironment(aside, test::TwoTables(), PutRow("a", "value of a")));
       return SetLmdbSequence(aside, sequence);
     });
+  }
+
+  // The root of the list of tables names no page of its own any more.
+  static void DamageAPageInUse(std::string& bytes) {
+    const auto even = lmdb::LoadAt<lmdb::Meta>(bytes, 16);
+    const auto odd = lmdb::LoadAt<lmdb::Meta>(bytes, 4096 + 16);
+    const std::uint64_t root = std::max(even, odd, [](const auto& a, const auto& b) {
+                                 return a.transaction < b.transaction;
+                               }).main.root;
+    bytes[root * 4096] ^= 0x40;
   }
 
   TemporaryDirectory directory_;
@@ -207,6 +220,58 @@ TEST_F(LmdbOpenWalkTest, ADamagedListOfFreePagesIsRefusedAndNotTouched) {
   EXPECT_THAT(engine.error().detail, HasSubstr("data.mdb is damaged in "));
   EXPECT_TRUE(bytes == ReadFile(file));
   EXPECT_FALSE(OpenLmdbEngine(Path(), Options())) << "the next opening must look again";
+}
+
+// Those who come while the first one looks wait for it. It must not seem to have the file open, and
+// to vouch for it, when it has been refused.
+TEST_F(LmdbOpenWalkTest, WhatOneOpenerRefusesNobodyWhoWaitedForItTakes) {
+  std::string bytes = ReadFile(Path() / "data.mdb");
+  DamageAPageInUse(bytes);
+  for (int round = 0; round < 25; ++round) {
+    WriteFile(Path() / "data.mdb", bytes);
+    std::vector<std::unique_ptr<ForkedChild>> openers;
+    for (int i = 0; i < 6; ++i) {
+      openers.push_back(std::make_unique<ForkedChild>([&](const ForkedChild::Line& line) {
+        (void)line.Hear();
+        const auto engine = OpenLmdbEngine(Path(), test::TwoTables());
+        return !engine && engine.error().code == ErrorCode::kCorruptStore ? 0 : 1;
+      }));
+    }
+    for (const auto& opener : openers) opener->GetLine().Say(1);
+    for (const auto& opener : openers) ASSERT_EQ(opener->Wait(), 0) << "round " << round;
+  }
+}
+
+TEST_F(LmdbOpenWalkTest, DamageThatIsFoundWhileItIsOpenEndsWritingAndLeavesNoMark) {
+  {
+    const auto engine = OpenLmdbEngine(Path(), Options());
+    ASSERT_TRUE(engine);
+    std::string bytes = ReadFile(Path() / "data.mdb");
+    DamageAPageInUse(bytes);
+    WriteFile(Path() / "data.mdb", bytes);
+    const auto report = WalkLmdbEngine(**engine, {});
+    ASSERT_TRUE(report && !report->IsClean());
+    const Result<void> written = (*engine)->Update(PutRow("b", "value")).ToResult();
+    ASSERT_FALSE(written);
+    EXPECT_EQ(written.error().code, ErrorCode::kStoreFailed);
+    EXPECT_THAT(written.error().detail, HasSubstr("is damaged in "));
+  }
+  const auto again = OpenLmdbEngine(Path(), Options());
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, ErrorCode::kCorruptStore);
+}
+
+TEST_F(LmdbOpenWalkTest, WhatIsOpenIsWalkedWhateverHasGotItsName) {
+  const auto engine = OpenLmdbEngine(Path(), Options());
+  ASSERT_TRUE(engine);
+  fs::rename(Path(), directory_.Path() / "moved");
+  fs::create_directory(Path());
+  ASSERT_TRUE(test::CreateEmpty(Path()));
+  ASSERT_TRUE((*engine)->Update(PutRow("b", "value")).IsCommitted());
+  const auto report = WalkLmdbEngine(**engine, {});
+  ASSERT_TRUE(report) << ToString(report.error());
+  EXPECT_TRUE(report->IsClean());
+  EXPECT_EQ(report->rows, 2U);
 }
 
 TEST_F(LmdbOpenWalkTest, WhoAsksIsToldWhatTheWalkFound) {

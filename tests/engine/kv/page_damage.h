@@ -126,9 +126,10 @@ void ForEachDamage(DamagedCopy& copy,
   for (const auto& [group, pages] : groups) {
     for (const Kind kind :
          {Kind::kBit, Kind::kZeros, Kind::kGarbage, Kind::kOtherPage, Kind::kTruncation}) {
-      for (int i = 0; i < kDamageCases; ++i) {
+      for (int i = 0; i < kDamageCases;) {
         const std::uint64_t page = pages[random() % pages.size()];
         if (!copy.Damage(page, kind, random)) continue;
+        ++i;
         SCOPED_TRACE(testing::Message() << group << " page " << page << ", damage "
                                         << static_cast<int>(kind) << ", case " << i);
         use(group, kind);
