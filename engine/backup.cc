@@ -1,5 +1,6 @@
 #include "engine/backup.h"
 
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -31,7 +32,7 @@ Result<CopyReport> CopyInto(kv::Engine& source, const fs::path& directory, const
                                             [](kv::WriteTransaction&) { return Result<void>(); }));
   ASSIGN_OR_RETURN(const std::shared_ptr<kv::Engine> target,
                    kv::OpenLmdbEngine(directory, DatabaseTables()));
-  TableCopy copy(codec, progress);
+  TableCopy copy(codec, Losses::kReport, progress);
   RETURN_IF_ERROR(copy.CopyInSlices(source, *target));
   RETURN_IF_ERROR(copy.MakeEqual(source, *target, age_max, kNoLimit));
   return copy.Report();
@@ -51,13 +52,21 @@ class QueueGuard {
       : engine_(engine), codec_(codec), now_(now), report_(report) {}
 
   Result<void> HoldAll() {
+    RETURN_IF_ERROR(Update(
+        [&](RowWriter& rows, RestoreReport& counted) { return HoldQuarantined(rows, counted); }));
     for (std::string begin;;) {
       std::vector<Queued> queued;
       RETURN_IF_ERROR(ReadPiece(begin, queued));
-      if (queued.empty()) return {};
+      if (queued.empty()) break;
       begin = QueueKey(queued.back().store, queued.back().sequence) + '\0';
-      RETURN_IF_ERROR(HoldPiece(queued));
+      RETURN_IF_ERROR(Update([&](RowWriter& rows, RestoreReport& counted) -> Result<void> {
+        for (const Queued& row : queued) {
+          RETURN_IF_ERROR(PassDamaged(Hold(rows, row, counted), counted));
+        }
+        return {};
+      }));
     }
+    return Update([&](RowWriter& rows, RestoreReport& counted) { return HoldDue(rows, counted); });
   }
 
  private:
@@ -81,23 +90,21 @@ class QueueGuard {
     });
   }
 
-  Result<void> HoldPiece(const std::vector<Queued>& queued) {
+  Result<void> Update(
+      const std::function<Result<void>(RowWriter& rows, RestoreReport& counted)>& step) {
     RestoreReport counted;
     RETURN_IF_ERROR(engine_
                         .Update([&](kv::WriteTransaction& raw) -> Result<void> {
                           counted = report_;
                           RowWriter rows(codec_, raw);
-                          for (const Queued& row : queued) {
-                            RETURN_IF_ERROR(PassDamaged(Hold(rows, row, counted), counted));
-                          }
-                          return {};
+                          return step(rows, counted);
                         })
                         .ToResult());
     report_ = std::move(counted);
     return {};
   }
 
-  // What cannot be read cannot be sent either: the spooler holds it when it comes to it.
+  // Damaged rows of the message itself keep it from being sent; those of the queue: HoldDue.
   static Result<void> PassDamaged(Result<void> result, RestoreReport& counted) {
     if (result || result.error().code != ErrorCode::kCorruptData) return result;
     counted.damaged.push_back(std::move(result).error());
@@ -113,17 +120,66 @@ class QueueGuard {
     place.queue_sequence = queued.sequence;
     RETURN_IF_ERROR(Reschedule(rows, place, row->due, DueLane::kHeld));
     ++counted.held;
-    ASSIGN_OR_RETURN(RecipientTable recipients, rows.Recipients(row->message));
-    for (RecipientRow& recipient : recipients) {
-      if (recipient.delivery.responsibility) continue;
-      recipient.delivery.state = RecipientState::kInDoubt;
-      // Not epoch, which would be the decision to send again.
-      recipient.delivery.next_attempt = now_;
-      recipient.delivery.last_reply = {0, "", std::string(kMayHaveBeenSent)};
-      RETURN_IF_ERROR(rows.PutRecipient(row->message, recipient));
-      ++counted.recipients_in_doubt;
+    return Doubt(rows, row->message, counted);
+  }
+
+  Result<void> Doubt(RowWriter& rows, MessageId message, RestoreReport& counted) const {
+    ASSIGN_OR_RETURN(const std::uint64_t recipients,
+                     DoubtRecipients(rows, message, now_, kMayHaveBeenSent));
+    counted.recipients_in_doubt += recipients;
+    return {};
+  }
+
+  // As Hold: what is in quarantine may be released into the queue.
+  Result<void> HoldQuarantined(RowWriter& rows, RestoreReport& counted) const {
+    std::vector<std::string> keys;
+    RETURN_IF_ERROR(rows.Scan(table::kIndex, "q", "r", [&](std::string_view key, std::string_view) {
+      keys.emplace_back(key);
+      return Result<bool>(true);
+    }));
+    for (const std::string& key : keys) {
+      RETURN_IF_ERROR(PassDamaged(HoldQuarantinedRow(rows, key, counted), counted));
     }
     return {};
+  }
+
+  Result<void> HoldQuarantinedRow(RowWriter& rows, const std::string& key,
+                                  RestoreReport& counted) const {
+    ASSIGN_OR_RETURN(const std::uint64_t message, KeyNumber8(key, 1));
+    if (message == 0) return {};  // A row of `due` by itself.
+    ASSIGN_OR_RETURN(std::optional<QuarantineRecord> record, rows.Quarantined(MessageId{message}));
+    if (!record) return {};
+    record->lane = DueLane::kHeld;
+    RETURN_IF_ERROR(rows.PutQuarantine(key, *record));
+    return Doubt(rows, MessageId{message}, counted);
+  }
+
+  // What still is due has no queue row that can be read: the spooler would make one, and send.
+  Result<void> HoldDue(RowWriter& rows, RestoreReport& counted) const {
+    std::vector<std::string> keys;
+    RETURN_IF_ERROR(rows.Scan(table::kDue, EncodeDueKey({DueLane::kScheduled, Time::min(), 0}),
+                              EncodeDueKey({DueLane::kHeld, Time::min(), 0}),
+                              [&](std::string_view key, std::string_view) {
+                                keys.emplace_back(key);
+                                return Result<bool>(true);
+                              }));
+    for (const std::string& key : keys) {
+      RETURN_IF_ERROR(PassDamaged(HoldDueRow(rows, key, counted), counted));
+    }
+    return {};
+  }
+
+  Result<void> HoldDueRow(RowWriter& rows, const std::string& key, RestoreReport& counted) const {
+    ASSIGN_OR_RETURN(DueKey due, DecodeDueKey(key));
+    ASSIGN_OR_RETURN(const std::optional<DueRecord> row, rows.DueRow(due));
+    if (!row) return {};
+    RETURN_IF_ERROR(rows.Erase(table::kDue, key));
+    due.lane = DueLane::kHeld;
+    RETURN_IF_ERROR(rows.PutDueRow(due, *row));
+    RETURN_IF_ERROR(
+        rows.PutQueueRow(row->store, due.sequence, {row->message, now_, due.lane, due.time}));
+    ++counted.held;
+    return Doubt(rows, row->message, counted);
   }
 
   kv::Engine& engine_;
@@ -189,12 +245,14 @@ Result<BackupReport> BackUp(const Database& database, const fs::path& path, cons
     RETURN_IF_ERROR(CreateDatabaseDirectory(target, fill));
     return report;
   }
+  const DirectoryTurn turn(target);
   RETURN_IF_ERROR(CheckIsBackupOf(target, identity));
+  RETURN_IF_ERROR(turn.Take("backup"));
   RETURN_IF_ERROR(FlushNamesAbove(target));
   {
     ASSIGN_OR_RETURN(const std::shared_ptr<kv::Engine> copied,
                      kv::OpenLmdbEngine(target, DatabaseTables()));
-    TableCopy copy(codec, options.progress);
+    TableCopy copy(codec, Losses::kRefuse, options.progress);
     const Result<void> done =
         copy.MakeEqual(*source, *copied, options.age_max, options.increment_bytes_max);
     report.copy = copy.Report();

@@ -18,16 +18,20 @@
 // Durability  On success the backup is on disk. Killed at any moment, it is as it was before, or
 //             not there; what lies aside may be deleted (engine/database_directory.h).
 // Damage      A record that does not open never replaces a good copy. It is reported, and copied
-//             as it lies where there is no copy.
+//             as it lies where there is no copy. When whole rows are lost, which only the totals
+//             tell, an increment is refused: the backup may be the last that has them.
 // Duplicates  What the backup has queued may have left since it was made. Restore holds every
-//             queued message, with each recipient that is not served in doubt, "may have been
-//             sent": an operator releases or aborts it. Identifiers and sequences that were
-//             given out after the backup are not given out again: the counters jump.
+//             queued message, and what is released from quarantine, with each recipient that is not
+//             served in doubt, "may have been sent": an operator releases or aborts it. Identifiers
+//             and sequences that were given out after the backup are not given out again: the
+//             counters jump.
 // Identity    A restored database has the identity of the original, so that entry identifiers stay
 //             good. The two must not be used at the same time: they would share their locks.
 // Errors      kCollision         the target exists (incremental: no)
 //             kNotADatabase      incremental, Restore: it is no backup
 //             kInvalidParameter  incremental: it is one of another database
+//             kCorruptStore      incremental: rows of the database are lost
+//             kBusy              incremental: another backup into `target` is under way
 //             kTimeout           the snapshot would have lived for longer than `age_max`
 //             kNotEnoughDisk, kDiskError, kNoAccess
 #pragma once

@@ -1,7 +1,5 @@
 #include "engine/compaction.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,27 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
-
-// Whoever has it compacts, and may remove what an earlier one left behind.
-class CompactionTurn {
- public:
-  explicit CompactionTurn(const fs::path& directory)
-      : file_(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {}
-  ~CompactionTurn() {
-    if (file_ >= 0) close(file_);
-  }
-  CompactionTurn(const CompactionTurn&) = delete;
-  CompactionTurn& operator=(const CompactionTurn&) = delete;
-
-  Result<void> Take() const {
-    if (file_ >= 0 && flock(file_, LOCK_EX | LOCK_NB) == 0) return {};
-    if (errno == EWOULDBLOCK) return Fail(ErrorCode::kBusy, "another compaction is under way");
-    return Fail(ErrorCode::kDiskError, std::string("locking the database: ") + strerror(errno));
-  }
-
- private:
-  const int file_;
-};
 
 // Where the new file is made: on the same file system, under the name ReplaceLmdbFile knows.
 class Workplace {
@@ -92,8 +69,9 @@ Result<struct stat> StatusOf(const fs::path& file) {
 
 Result<CompactionReport> Compact(const Database& database, const fs::path& path,
                                  const CompactionOptions& options) {
-  const CompactionTurn turn(path);
-  RETURN_IF_ERROR(turn.Take());
+  // Whoever has it compacts, and may remove what an earlier one left behind.
+  const DirectoryTurn turn(path);
+  RETURN_IF_ERROR(turn.Take("compaction"));
   const Workplace workplace(path);
   RETURN_IF_ERROR(workplace.Make());
   ASSIGN_OR_RETURN(const struct stat before, StatusOf(path / "data.mdb"));
@@ -103,7 +81,7 @@ Result<CompactionReport> Compact(const Database& database, const fs::path& path,
                    kv::OpenLmdbEngine(path, DatabaseTables()));
   ASSIGN_OR_RETURN(std::shared_ptr<kv::Engine> target,
                    kv::OpenLmdbEngine(workplace.Path(), DatabaseTables()));
-  TableCopy copy(database.State()->codec, options.progress);
+  TableCopy copy(database.State()->codec, Losses::kRefuse, options.progress);
   RETURN_IF_ERROR(copy.CopyInSlices(*source, *target));
   // What the slices took long for is not left to the time when writers wait.
   RETURN_IF_ERROR(copy.MakeEqual(*source, *target, std::chrono::minutes(10), kNoLimit));

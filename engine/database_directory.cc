@@ -2,7 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -101,6 +104,29 @@ Result<void> ReplaceDatabaseDirectory(const fs::path& path, const FillDirectory&
   RETURN_IF_ERROR(FlushNames(target));
   fs::remove_all(aside, error);
   return {};
+}
+
+DirectoryTurn::DirectoryTurn(const fs::path& directory)
+    : path_(directory), file_(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {}
+
+DirectoryTurn::~DirectoryTurn() {
+  if (file_ >= 0) close(file_);
+}
+
+Result<void> DirectoryTurn::Take(std::string_view what) const {
+  const auto is_mine = [this] {
+    struct stat mine {};
+    struct stat named {};
+    return fstat(file_, &mine) == 0 && stat(path_.c_str(), &named) == 0 &&
+           mine.st_ino == named.st_ino && mine.st_dev == named.st_dev;
+  };
+  const bool is_locked = file_ >= 0 && flock(file_, LOCK_EX | LOCK_NB) == 0;
+  // One that has taken its place meanwhile is another's.
+  if (is_locked && is_mine()) return {};
+  if (is_locked || errno == EWOULDBLOCK) {
+    return Fail(ErrorCode::kBusy, fmt::format("another {} is under way", what));
+  }
+  return Fail(ErrorCode::kDiskError, "locking " + path_.string() + ": " + std::strerror(errno));
 }
 
 Result<void> FlushNamesAbove(const fs::path& database) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <string_view>
 
 #include "engine/kv/lmdb_engine.h"
 #include "engine/result.h"
@@ -20,6 +21,24 @@ using FillDirectory = std::function<Result<void>(const std::filesystem::path& as
 Result<void> CreateDatabaseDirectory(const std::filesystem::path& path, const FillDirectory& fill);
 // As above, in the place of the directory that is there. Nobody may have it open.
 Result<void> ReplaceDatabaseDirectory(const std::filesystem::path& path, const FillDirectory& fill);
+
+// One process at a time does something to a directory of that name.
+class DirectoryTurn {
+ public:
+  explicit DirectoryTurn(const std::filesystem::path& directory);
+  ~DirectoryTurn();
+  DirectoryTurn(const DirectoryTurn&) = delete;
+  DirectoryTurn& operator=(const DirectoryTurn&) = delete;
+
+  // Until the end of this object or of the process.
+  //   kBusy       another has it: "another `what` is under way"
+  //   kDiskError
+  Result<void> Take(std::string_view what) const;
+
+ private:
+  const std::filesystem::path path_;
+  const int file_;
+};
 
 // Flushes the directories above one whose maker has not come to do so (the file `unflushed` in it
 // says so): for whoever opens it.

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "engine/keyspace.h"
+#include "engine/rows.h"
+#include "engine/totals_check.h"
 
 namespace bobbin {
 namespace {
@@ -89,7 +91,10 @@ Result<void> TableCopy::Put(kv::WriteTransaction& target, kv::TableId table, kv:
   } else {
     report_.damaged.push_back(record.error());
     ASSIGN_OR_RETURN(const auto copy, target.Get(table, key));
-    if (copy) return {};
+    if (copy) {
+      kept_[table.index].checksums += ChecksumOf(*copy) - ChecksumOf(value);
+      return {};
+    }
   }
   ++report_.written;
   report_.bytes_written += key.size() + value.size();
@@ -176,6 +181,8 @@ Result<void> TableCopy::MakeEqual(kv::ReadTransaction& source, kv::WriteTransact
   report_.records = 0;
   report_.sequence = source.Sequence();
   const std::uint64_t bytes_before = report_.bytes_written;
+  TotalsCheck totals;
+  kept_ = {};
   for (std::size_t index = 0; index < table::kNames.size(); ++index) {
     const kv::TableId table{static_cast<std::uint8_t>(index)};
     Comparison comparison(*this, target, table);
@@ -184,7 +191,10 @@ Result<void> TableCopy::MakeEqual(kv::ReadTransaction& source, kv::WriteTransact
         return Fail(ErrorCode::kTimeout,
                     fmt::format("the snapshot got older than {} s", age_max.count()));
       }
+      totals.Add(table, value);
+      const std::size_t damaged = report_.damaged.size();
       RETURN_IF_ERROR(comparison.Take(key, value));
+      if (report_.damaged.size() != damaged) totals.AddDamaged(table);
       if (report_.bytes_written - bytes_before > bytes_max) {
         return Fail(ErrorCode::kTooBig, fmt::format("more than {} bytes have changed", bytes_max));
       }
@@ -194,8 +204,23 @@ Result<void> TableCopy::MakeEqual(kv::ReadTransaction& source, kv::WriteTransact
     }));
     RETURN_IF_ERROR(comparison.EraseBefore({}));
   }
+  RETURN_IF_ERROR(CompareTotals(source, totals));
+  // The totals that were copied are of what the original has.
+  if (kept_ != TableTotals{}) RETURN_IF_ERROR(RowWriter(codec_, target).AddToTotals(kept_));
   report_.snapshot_age =
       std::chrono::duration_cast<std::chrono::milliseconds>(SteadyClock::now() - begin);
+  return {};
+}
+
+Result<void> TableCopy::CompareTotals(kv::ReadTransaction& source, const TotalsCheck& totals) {
+  RowReader rows(codec_, source);
+  CheckReport sums;
+  RETURN_IF_ERROR(totals.Compare(rows, 0, sums));
+  for (const Finding& finding : sums.findings) {
+    Error error{ErrorCode::kCorruptStore, "table " + finding.table + ": " + finding.Text()};
+    if (losses_ == Losses::kRefuse) return tl::unexpected<Error>(std::move(error));
+    report_.damaged.push_back(std::move(error));
+  }
   return {};
 }
 

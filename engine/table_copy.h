@@ -3,6 +3,10 @@
 // A record that bears the sequence and the checksum of its copy is the same one, and not written
 // again. One that does not open never replaces a copy that does: it is copied only where there is
 // none, and reported.
+//
+// That rows vanished as a whole, or an older state of a page came back, only the totals tell
+// (engine/totals_check.h). A copy that is made equal to such an original may lose what it alone has
+// left: with Losses::kRefuse it is not.
 #pragma once
 
 #include <chrono>
@@ -12,8 +16,11 @@
 
 #include "engine/kv/kv_engine.h"
 #include "engine/record.h"
+#include "engine/row_records.h"
 
 namespace bobbin {
+
+class TotalsCheck;
 
 struct CopyReport {
   std::uint64_t records = 0;  // Of the original.
@@ -26,12 +33,14 @@ struct CopyReport {
   std::vector<Error> damaged;
 };
 
+enum class Losses : std::uint8_t { kReport, kRefuse };
+
 using CopyProgress = std::function<void(std::uint64_t records)>;  // May be empty.
 
 class TableCopy {
  public:
-  TableCopy(const RecordCodec& codec, CopyProgress progress)
-      : codec_(codec), progress_(std::move(progress)) {}
+  TableCopy(const RecordCodec& codec, Losses losses, CopyProgress progress)
+      : codec_(codec), losses_(losses), progress_(std::move(progress)) {}
 
   // Into an empty target, a few MiB at a time, each in a snapshot and a transaction of its own:
   // no snapshot lives for longer than the memory takes. What changes meanwhile is not equal yet.
@@ -40,6 +49,7 @@ class TableCopy {
   // In one snapshot and one transaction: reads all keys, writes what differs.
   //   kTimeout  the snapshot got older than `age_max`
   //   kTooBig   more than `bytes_max` differ
+  //   kCorruptStore  the original's totals say that rows of it are lost (Losses::kRefuse)
   Result<void> MakeEqual(kv::Engine& source, kv::Engine& target, std::chrono::seconds age_max,
                          std::uint64_t bytes_max);
   // As above, in transactions of the caller's.
@@ -57,10 +67,13 @@ class TableCopy {
   };
   Result<void> CopySlice(kv::Engine& source, kv::WriteTransaction& target, Slice& slice);
   Result<void> Put(kv::WriteTransaction& target, kv::TableId table, kv::Bytes key, kv::Bytes value);
+  Result<void> CompareTotals(kv::ReadTransaction& source, const TotalsCheck& totals);
 
   const RecordCodec& codec_;
+  const Losses losses_;
   const CopyProgress progress_;
   CopyReport report_;
+  TableTotals kept_{};  // Of good copies, less the damaged originals that did not replace them.
 };
 
 }  // namespace bobbin

@@ -10,8 +10,11 @@
 
 #include <atomic>
 #include <csignal>
+#include <functional>
 #include <thread>
 
+#include "engine/database_directory.h"
+#include "engine/database_state.h"
 #include "tests/tools_cli/mail_database.h"
 
 namespace bobbin::test {
@@ -44,6 +47,27 @@ class BackupTest : public MailDatabaseTest {
   Ended InRestored(std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin() + 1, {"--database", Restored().string()});
     return Bobbin(std::move(arguments));
+  }
+
+  // The first row of a table, behind the store's back; `change` returns false to erase it.
+  void ChangeRow(kv::TableId table, const std::function<bool(std::string&)>& change) const {
+    const Database database = Database::Open(database_).value();
+    kv::Engine& engine = database.State()->Engine();
+    std::string key;
+    std::string value;
+    ASSERT_TRUE(engine.View([&](kv::ReadTransaction& rows) {
+      return rows.Scan(table, {}, [&](kv::Bytes found, kv::Bytes content) {
+        key = found;
+        value = content;
+        return false;
+      });
+    }));
+    const bool stays = change(value);
+    ASSERT_TRUE(engine
+                    .Update([&](kv::WriteTransaction& rows) {
+                      return stays ? rows.Put(table, key, value) : rows.Erase(table, key);
+                    })
+                    .ToResult());
   }
 
   // The records of a dump without the counters, which a restoration moves.
@@ -191,6 +215,84 @@ TEST_F(BackupTest, ADamagedRecordDoesNotReplaceTheGoodCopy) {
   const Ended full = Bobbin({"backup", Copy().string()});
   EXPECT_EQ(full.exit_code, 1) << "it is copied as it lies, and named";
   EXPECT_THAT(full.err, HasSubstr("MAPI_E_CORRUPT_DATA: table messages"));
+}
+
+// The last state of the mail is whole, its place in the queue is not: the spooler would make that
+// anew, and send.
+TEST_F(BackupTest, WhatHasADamagedPlaceInTheQueueComesBackHeldToo) {
+  const std::string id = Submit(kMessage);
+  for (const bool erases : {false, true}) {
+    SCOPED_TRACE(erases ? "erased" : "damaged");
+    ChangeRow(table::kQueue, [&](std::string& value) {
+      value[value.size() / 2] ^= 0x10;
+      return !erases;
+    });
+    fs::remove_all(Copy());
+    fs::remove_all(Restored());
+    EXPECT_EQ(Bobbin({"backup", Copy().string()}).exit_code, 1);
+    const Ended run = Bobbin({"restore", Copy().string(), Restored().string()});
+    EXPECT_EQ(run.exit_code, 1) << run.err;
+    {
+      Database restored = Database::Open(Restored()).value();
+      SpoolerSession session = std::move(*restored.OpenSpoolerSession());
+      const Time much_later = SystemClock().Now() + std::chrono::hours(1'000);
+      EXPECT_FALSE(session.NextDue(much_later)->message.has_value()) << "nothing leaves by itself";
+    }
+    const auto shown = ParseLines(InRestored({"queue", "show", "--json", id}).out).at(0);
+    EXPECT_EQ(shown["state"], "held");
+    EXPECT_EQ(shown["recipients"][0]["state"], "in doubt");
+  }
+}
+
+TEST_F(BackupTest, WhatWasInQuarantineIsHeldWhenItIsReleased) {
+  const std::string id = Submit(kMessage);
+  const MessageId message = ParseQueueId(id).value();
+  std::string sound;
+  ChangeRow(table::kMessages, [&](std::string& value) {
+    sound = value;
+    value[value.size() / 2] ^= 0x10;
+    return true;
+  });
+  {
+    Database database = Database::Open(database_).value();
+    SpoolerSession session = std::move(*database.OpenSpoolerSession());
+    ASSERT_TRUE(session.SetAsideDamaged(message));
+  }
+  ChangeRow(table::kMessages, [&](std::string& value) {
+    value = sound;
+    return true;
+  });
+  BackUp();
+  EXPECT_EQ(Restore()["recipients_in_doubt"], 1);
+  ASSERT_EQ(InRestored({"quarantine", "release", id}).exit_code, 0);
+  const auto shown = ParseLines(InRestored({"queue", "show", "--json", id}).out).at(0);
+  EXPECT_EQ(shown["state"], "held");
+  EXPECT_EQ(shown["recipients"][0]["state"], "in doubt");
+}
+
+// A row that is gone leaves nothing behind that does not open: only the totals tell, and the backup
+// may be the last that has it.
+TEST_F(BackupTest, AnIncrementDoesNotLoseWhatTheDatabaseHasLost) {
+  const std::string id = Submit(kMessage);
+  BackUp();
+  Submit("Subject: Another\n\nHello\n");
+  ChangeRow(table::kMessages, [](std::string&) { return false; });
+  const Ended run = Bobbin({"backup", "--incremental", Copy().string()});
+  EXPECT_EQ(run.exit_code, 74) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("table messages: it has 1 rows, and 2 were committed"));
+  Restore({"--nothing-sent-since"});
+  EXPECT_EQ(InRestored({"message", "export", id}).out, kMessage);
+  fs::remove_all(Copy());
+  EXPECT_EQ(Bobbin({"backup", Copy().string()}).exit_code, 1) << "it is copied as it lies";
+}
+
+TEST_F(BackupTest, TwoIncrementsAtATimeAreRefused) {
+  BackUp();
+  const DirectoryTurn turn(Copy());
+  ASSERT_TRUE(turn.Take("backup"));
+  const Ended run = Bobbin({"backup", "--incremental", Copy().string()});
+  EXPECT_EQ(run.exit_code, 75);
+  EXPECT_THAT(run.err, HasSubstr("another backup is under way"));
 }
 
 TEST_F(BackupTest, ASnapshotThatGetsTooOldIsGivenUpAndNothingChanges) {
