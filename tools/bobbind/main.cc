@@ -38,7 +38,10 @@
 #include <cstdlib>
 #include <ctime>
 
+#include "engine/identity_file.h"
+#include "engine/kv/clean_mark.h"
 #include "engine/kv/disk_verification.h"
+#include "engine/lock_table.h"
 #include "engine/lost_pages.h"
 #include "spooler/internet_message.h"
 #include "tools/bobbind/configuration.h"
@@ -143,6 +146,7 @@ class Daemon {
   int Run(const Destination& destination);
 
  private:
+  bool MemoryMayBeWrong() const;
   Result<void> OpenDatabase();
   Result<void> Open(const Destination& destination);
   void PrintReady(const Destination& destination) const;
@@ -160,9 +164,20 @@ class Daemon {
   std::unique_ptr<Scrubber> scrubber_;  // None: not asked for.
 };
 
+// After a write that failed memory may show what the disk has not. bobbind's own end is in its
+// marker. A command or another program that came to one has left its locks in memory, and has not
+// said that what it closed was sound.
+bool Daemon::MemoryMayBeWrong() const {
+  if (marker_.WasLeftBehind()) return true;
+  const std::filesystem::path path = configuration_.database;
+  const Result<Identity> identity = ReadIdentityFile(path);
+  return identity && HasVolatileState(identity->database) && !kv::IsMarkedClean(path) &&
+         !kv::IsOpenElsewhere(path);
+}
+
 Result<void> Daemon::OpenDatabase() {
   kv::DiskVerification verified;
-  if (marker_.WasLeftBehind()) {
+  if (MemoryMayBeWrong()) {
     ASSIGN_OR_RETURN(verified, kv::VerifyAgainstDisk(
                                    std::filesystem::path(configuration_.database) / "data.mdb"));
     log_.Write(LogLevel::kInfo, "verified",
