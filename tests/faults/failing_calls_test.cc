@@ -4,7 +4,7 @@
 // Method: a process does the work of tests/faults/workloads.h with its n-th write, O_DSYNC write,
 // flush, ftruncate, mmap or allocation failing, once or from then on, n = 1, 2, ... until it comes
 // through untouched; then the database it leaves is looked at from a process where nothing fails.
-// Of the spooler's allocations every 13th fails; BOBBIN_ALLOCATION_STRIDE=1 makes it every one.
+// Of some allocations only every 7th or 13th fails; BOBBIN_ALLOCATION_STRIDE=1 makes it every one.
 
 #include <gmock/gmock.h>
 
@@ -56,9 +56,9 @@ void ExpectNothingAcknowledgedAfterTheFault(const FaultedRun& run) {
   }
 }
 
-std::uint64_t AllocationStride() {
+std::uint64_t AllocationStride(std::uint64_t usual) {
   const char* text = std::getenv("BOBBIN_ALLOCATION_STRIDE");
-  return text == nullptr ? 13 : std::strtoull(text, nullptr, 10);
+  return text == nullptr ? usual : std::strtoull(text, nullptr, 10);
 }
 
 class FailingCalls : public testing::Test {
@@ -101,7 +101,7 @@ class FailingCalls : public testing::Test {
   }
 
   void SweepAllCommits() {
-    for (const int error : {EIO, ENOSPC}) {
+    for (const int error : {EIO, ENOSPC, ENOMEM}) {
       SweepCommits(kWrite, Action::kError, error);
       SweepCommits(kSyncWrite, Action::kError, error);
       SweepCommits(kFlush, Action::kError, error);
@@ -128,16 +128,19 @@ TEST_F(FailingCalls, WritesAndFlushesOfTheSpoolersCycle) {
   SweepAllCommits();
 }
 
-// A write that a signal has interrupted is written again.
+// A write that a signal has interrupted is written again. (That every one is interrupted for ever
+// is no state of a system.)
 TEST_F(FailingCalls, InterruptedWritesAreRepeated) {
-  Use(NewSubmissionSteps());
-  for (const std::uint32_t calls : {kWrite, kSyncWrite}) {
-    const SweepCounts counts =
-        Sweep({calls, 0, false, Action::kError, EINTR}, 1, [](const FaultedRun& run) {
-          EXPECT_EQ(run.status, 0);
-          EXPECT_THAT(Refusals(run), IsEmpty());
-        });
-    EXPECT_GT(counts.runs, 4U);
+  for (auto* const workload : {NewSubmissionSteps, NewSpoolerCycle}) {
+    Use(workload());
+    for (const std::uint32_t calls : {kWrite, kSyncWrite}) {
+      const SweepCounts counts =
+          Sweep({calls, 0, false, Action::kError, EINTR}, 1, [](const FaultedRun& run) {
+            EXPECT_EQ(run.status, 0);
+            EXPECT_FALSE(Said(run, "refused") || Said(run, "store-failed"));
+          });
+      EXPECT_GT(counts.runs, 4U);
+    }
   }
 }
 
@@ -146,13 +149,16 @@ TEST_F(FailingCalls, OpeningSaysWhatItCouldNotHave) {
   Use(NewSubmissionSteps());
   const std::string disk_error(ErrorName(ErrorCode::kDiskError));
   const std::string no_memory(ErrorName(ErrorCode::kNotEnoughMemory));
+  const std::string no_disk(ErrorName(ErrorCode::kNotEnoughDisk));
   struct Case {
     std::uint32_t calls;
     int error;
     std::string said;
   };
   for (const Case& each : {Case{kTruncate, EIO, disk_error}, Case{kTruncate, EINTR, disk_error},
-                           Case{kMap, EIO, disk_error}, Case{kMap, ENOMEM, no_memory}}) {
+                           Case{kTruncate, ENOSPC, no_disk}, Case{kTruncate, ENOMEM, no_memory},
+                           Case{kMap, EIO, disk_error}, Case{kMap, EINTR, disk_error},
+                           Case{kMap, ENOSPC, no_disk}, Case{kMap, ENOMEM, no_memory}}) {
     for (const bool sticky : {false, true}) {
       const SweepCounts counts =
           Sweep({each.calls, 0, sticky, Action::kError, each.error}, 1, [&](const FaultedRun& run) {
@@ -192,15 +198,22 @@ TEST_F(FailingCalls, AllocationsOfTheStepsOfASubmission) {
   EXPECT_GT(once.aborted, 100U);
   // Little of what follows the first is reached.
   const SweepCounts sticky =
-      Sweep({kAllocate, 0, true, Action::kError, ENOMEM}, 7, ExpectEndedOrSaid);
+      Sweep({kAllocate, 0, true, Action::kError, ENOMEM}, AllocationStride(7), ExpectEndedOrSaid);
   EXPECT_GT(sticky.aborted, 10U);
 }
 
 TEST_F(FailingCalls, AllocationsOfTheSpoolersCycle) {
   Use(NewSpoolerCycle());
-  const SweepCounts once =
-      Sweep({kAllocate, 0, false, Action::kError, ENOMEM}, AllocationStride(), ExpectEndedOrSaid);
-  EXPECT_GT(once.aborted, 10U);
+  for (const bool sticky : {false, true}) {
+    // GLib needs memory to say that there is none, and asks itself for it until the stack is full.
+    constexpr int kOutOfStack = 128 + SIGSEGV;
+    const SweepCounts counts = Sweep({kAllocate, 0, sticky, Action::kError, ENOMEM},
+                                     AllocationStride(13), [sticky](const FaultedRun& run) {
+                                       if (sticky && run.status == kOutOfStack) return;
+                                       ExpectEndedOrSaid(run);
+                                     });
+    EXPECT_GT(counts.aborted, 10U);
+  }
 }
 
 }  // namespace

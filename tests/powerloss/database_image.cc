@@ -274,6 +274,7 @@ Result<void> DatabaseImage::Read(DatabaseState& database, Observation& seen) {
     seen.messages = known->second;
     return {};
   }
+  ++reads_;
   RETURN_IF_ERROR(Observe(database, seen));
   if (is_known && seen.messages != known->second) {
     seen.trouble += "the same pages were read before, and had other rows\n";

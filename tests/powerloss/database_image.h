@@ -47,6 +47,8 @@ class DatabaseImage {
   // same pages, each by its hash, as one that was read and found sound; of those some are read all
   // the same, and compared.
   Observation Look();
+  // How often the rows were read.
+  std::uint64_t Reads() const { return reads_; }
   Observation LookThroughTheFrontDoor() { return LookAsAProgram(directory_); }
   // Opens it once more to store and submit one message, and checks again: what is damaged where
   // only a writer comes shows then. The image is changed.
@@ -67,6 +69,7 @@ class DatabaseImage {
   SnapshotHash snapshot_hash_;
   std::unordered_map<std::uint64_t, std::vector<std::pair<std::uint64_t, MessageState>>>
       remembered_;  // By the hash of the snapshot.
+  std::uint64_t reads_ = 0;
   std::uint64_t reads_saved_ = 0;
 };
 

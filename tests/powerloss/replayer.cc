@@ -54,6 +54,7 @@ struct Shared {
   };
   std::atomic<std::uint64_t> cuts;
   std::atomic<std::uint64_t> states;
+  std::atomic<std::uint64_t> read_rows;
   std::atomic<std::uint64_t> failures;
   std::array<Progress, kWorkersMax> now;
   std::array<std::array<char, kReportBytesMax>, kReportsMax> reports;
@@ -332,14 +333,19 @@ class Worker {
 
   Found LookAtDisk(const Place& place) {
     disk_image_->Set(place.data);
-    if (shared_.Insert(place.hash)) shared_.states.fetch_add(1);
+    if (shared_.Insert(place.hash)) {
+      shared_.states.fetch_add(1);
+      shared_.read_rows.fetch_add(1);
+    }
     return disk_image_->Look();
   }
 
   Found LookAtFiles(const Place& place) {
     image_.Set(place.data, place.identity);
+    const std::uint64_t reads = image_.Reads();
     Found found{image_.Look(), place.files};
     if (shared_.Insert(place.hash)) {
+      shared_.read_rows.fetch_add(image_.Reads() - reads);
       const std::uint64_t count = shared_.states.fetch_add(1) + 1;
       if (found.seen.trouble.empty() && count % options_.front_door_every == 0) {
         ObserveMore(found.seen);
@@ -492,7 +498,7 @@ ReplayResult Replay(const ReplayOptions& options) {
   if (const Result<Identity> identity = ReadIdentityFile(options.live / "home" / "db")) {
     RemoveVolatileState(identity->database);  // What killed workers have left.
   }
-  ReplayResult result{shared->cuts, shared->states, shared->failures, {}};
+  ReplayResult result{shared->cuts, shared->states, shared->read_rows, shared->failures, {}};
   for (std::size_t i = 0; i < std::min<std::size_t>(result.failures, kReportsMax); ++i) {
     result.reports.emplace_back(shared->reports[i].data());
   }

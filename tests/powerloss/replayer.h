@@ -46,7 +46,8 @@ struct ReplayOptions {
 
 struct ReplayResult {
   std::uint64_t cuts = 0;
-  std::uint64_t states = 0;
+  std::uint64_t states = 0;     // Opened.
+  std::uint64_t read_rows = 0;  // Of these; the others have the pages of one (DatabaseImage::Look).
   std::uint64_t failures = 0;
   std::vector<std::string> reports;
 };

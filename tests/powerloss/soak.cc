@@ -50,6 +50,7 @@ struct Settings {
 struct Totals {
   std::uint64_t rounds = 0;
   std::uint64_t states = 0;
+  std::uint64_t read_rows = 0;
   std::uint64_t failures = 0;
 };
 
@@ -165,6 +166,7 @@ class Soak {
   void Take(const ReplayResult& result) {
     ++totals_.rounds;
     totals_.states += result.states;
+    totals_.read_rows += result.read_rows;
     totals_.failures += result.failures;
     if (!result.reports.empty()) ClearLine();
     for (const std::string& report : result.reports) std::printf("%s\n", report.c_str());
@@ -203,10 +205,11 @@ class Soak {
   void Summarize() const {
     ClearLine();
     std::printf(
-        "%lu states opened in %.1f minutes (%lu rounds), %.0f states per second, "
-        "%lu failures, seed %lu\n",
+        "%lu states opened in %.1f minutes (%lu rounds), %.0f states per second, the rows of "
+        "%lu read (the others have the same pages as one of these), %lu failures, seed %lu\n",
         totals_.states, Elapsed() / 60, totals_.rounds,
-        static_cast<double>(totals_.states) / Elapsed(), totals_.failures, settings_.seed);
+        static_cast<double>(totals_.states) / Elapsed(), totals_.read_rows, totals_.failures,
+        settings_.seed);
   }
 
   Settings settings_;

@@ -27,7 +27,7 @@ using ::testing::StartsWith;
 
 constexpr std::uint64_t kMebibyte = std::uint64_t{1} << 20;
 
-class BobbindOnAFullDisk : public testing::Test {
+class BobbindOnAFullDisk : public testing::TestWithParam<SmallDisk::Kind> {
  protected:
   // The reply that refused the next message, or its 250.
   std::string SendNext(SmtpSocket& client) {
@@ -60,12 +60,12 @@ class BobbindOnAFullDisk : public testing::Test {
     }
   }
 
-  SmallDisk disk_{24 * kMebibyte};
+  SmallDisk disk_{24 * kMebibyte, GetParam()};
   std::vector<std::string> acknowledged_;
   std::size_t sent_ = 0;
 };
 
-TEST_F(BobbindOnAFullDisk, RefusesForNowAndTakesMailAgainWhenSpaceReturns) {
+TEST_P(BobbindOnAFullDisk, RefusesForNowAndTakesMailAgainWhenSpaceReturns) {
   if (!disk_.IsMounted()) {
     return SayNotChecked("refusing and taking mail again",
                          "this process may not mount a file system to fill");
@@ -91,7 +91,7 @@ TEST_F(BobbindOnAFullDisk, RefusesForNowAndTakesMailAgainWhenSpaceReturns) {
   EXPECT_EQ(daemon.Wait(), 0);
 }
 
-TEST_F(BobbindOnAFullDisk, TakesMailAgainWhenMailIsDeletedThoughItsFileStaysAsLarge) {
+TEST_P(BobbindOnAFullDisk, TakesMailAgainWhenMailIsDeletedThoughItsFileStaysAsLarge) {
   if (!disk_.IsMounted()) {
     return SayNotChecked("taking mail into the space of deleted mail",
                          "this process may not mount a file system to fill");
@@ -123,7 +123,7 @@ TEST_F(BobbindOnAFullDisk, TakesMailAgainWhenMailIsDeletedThoughItsFileStaysAsLa
   EXPECT_EQ(daemon.Wait(), 0);
 }
 
-TEST_F(BobbindOnAFullDisk, WithoutAReserveEndsAndHasAllItAnsweredFor) {
+TEST_P(BobbindOnAFullDisk, WithoutAReserveEndsAndHasAllItAnsweredFor) {
   RunningDaemon daemon({"--disk-free-bytes-min", "0"}, disk_.Path() / "db");
   if (disk_.IsMounted()) {
     disk_.FillUntilFree(3 * kMebibyte);
@@ -140,6 +140,12 @@ TEST_F(BobbindOnAFullDisk, WithoutAReserveEndsAndHasAllItAnsweredFor) {
   EXPECT_GT(acknowledged_.size(), 4U);
   EXPECT_TRUE(daemon.QueuedContents() == acknowledged_);
 }
+
+INSTANTIATE_TEST_SUITE_P(FileSystems, BobbindOnAFullDisk,
+                         testing::Values(SmallDisk::Kind::kTmpfs, SmallDisk::Kind::kExt4),
+                         [](const auto& kind) {
+                           return kind.param == SmallDisk::Kind::kTmpfs ? "Tmpfs" : "Ext4";
+                         });
 
 }  // namespace
 }  // namespace bobbin::daemon
