@@ -8,9 +8,9 @@
 #include <set>
 
 #include "engine/attachment.h"
-#include "engine/keyspace.h"
 #include "engine/named_property.h"
 #include "tests/support/matchers.h"
+#include "tests/support/stored_rows.h"
 #include "tests/support/temporary_database.h"
 
 namespace bobbin {
@@ -21,41 +21,6 @@ using testing::IsEmpty;
 
 const std::vector<PropertyName> kNames{{kPublicStringsPropertySet, 7U},
                                        {kPublicStringsPropertySet, "Keywords"}};
-
-struct Row {
-  kv::TableId table;
-  std::string key;
-  std::string value;
-};
-
-std::vector<Row> AllRows(kv::Engine& engine) {
-  std::vector<Row> rows;
-  Must(engine.View([&](kv::ReadTransaction& transaction) -> Result<void> {
-    rows.clear();
-    for (std::size_t i = 0; i < table::kNames.size(); ++i) {
-      const kv::TableId table{static_cast<std::uint8_t>(i)};
-      RETURN_IF_ERROR(transaction.Scan(table, {}, [&](kv::Bytes key, kv::Bytes value) {
-        rows.push_back({table, std::string(key), std::string(value)});
-        return true;
-      }));
-    }
-    return {};
-  }));
-  return rows;
-}
-
-void PutRow(kv::Engine& engine, const Row& row, std::string_view value) {
-  Must(engine
-           .Update([&](kv::WriteTransaction& transaction) {
-             return transaction.Put(row.table, row.key, value);
-           })
-           .ToResult());
-}
-
-std::string Flipped(std::string value, std::size_t at) {
-  value[at] = static_cast<char>(value[at] ^ 0x10);
-  return value;
-}
 
 EntryId SubmitWithContent(MessageStore& store, std::string_view recipient, std::size_t bytes) {
   Message message = NewDraft(store, {std::string(recipient), "also@x.test"});
@@ -127,10 +92,10 @@ class DamagedRow : public testing::Test {
 
 TEST_F(DamagedRow, IsNamedByTableAndKeyWhereverItIsRead) {
   const auto engine = database_.Engine();
-  const std::vector<Row> rows = AllRows(*engine);
+  const std::vector<StoredRow> rows = AllRows(*engine);
   std::set<std::uint8_t> tables;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const Row& row = rows[i];
+    const StoredRow& row = rows[i];
     tables.insert(row.table.index);
     const std::string name = "table " + std::string(table::kNames[row.table.index]);
     const std::string other = rows[(i + 1) % rows.size()].value;
@@ -157,7 +122,7 @@ TEST_F(DamagedRow, IsNamedByTableAndKeyWhereverItIsRead) {
 
 TEST_F(DamagedRow, OfAMessageLeavesTheOthersUsable) {
   const auto engine = database_.Engine();
-  for (const Row& row : AllRows(*engine)) {
+  for (const StoredRow& row : AllRows(*engine)) {
     if (row.table == table::kMessages && row.key == MessageKey(MessageId{ids_[1].Object()})) {
       PutRow(*engine, row, Flipped(row.value, 40));
     }
