@@ -210,6 +210,16 @@ Result<MessageStore> Database::OpenMessageStore(std::string_view name) const {
   return MessageStore(state_, *id, record->name, record->folders);
 }
 
+Result<MessageStore> Database::OpenMessageStore(StoreId id) const {
+  std::optional<StoreRecord> record;
+  RETURN_IF_ERROR(state_->View([&](RowReader& rows) -> Result<void> {
+    ASSIGN_OR_RETURN(record, rows.Store(id));
+    if (record) return {};
+    return Fail(ErrorCode::kNotFound, "there is no store " + std::to_string(id.value));
+  }));
+  return MessageStore(state_, id, record->name, record->folders);
+}
+
 Result<MessageStore> Database::OpenOrCreateMessageStore(std::string_view name) {
   for (;;) {
     Result<MessageStore> opened = OpenMessageStore(name);

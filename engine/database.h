@@ -102,6 +102,7 @@ class Database {
   Result<MessageStore> CreateMessageStore(std::string_view name);
   //   kNotFound
   Result<MessageStore> OpenMessageStore(std::string_view name) const;
+  Result<MessageStore> OpenMessageStore(StoreId id) const;
   Result<MessageStore> OpenOrCreateMessageStore(std::string_view name);
   Result<std::vector<MessageStoreInfo>> ListMessageStores() const;
 

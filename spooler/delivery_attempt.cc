@@ -151,12 +151,15 @@ DeliveryAttempt::DeliveryAttempt(const WorkerContext& context, DueMessage due, M
     : context_(context), due_(due), message_(std::move(message)), now_(now) {}
 
 Result<DeliveryAttempt> DeliveryAttempt::Prepare(const WorkerContext& context,
-                                                 const DueMessage& due, Message message,
-                                                 const std::string& default_sender, Time now) {
+                                                 const DueMessage& due, Message message, Time now) {
   DeliveryAttempt attempt(context, due, std::move(message), now);
   ASSIGN_OR_RETURN(attempt.properties_, attempt.message_.GetProps());
   ASSIGN_OR_RETURN(RecipientTable rows, attempt.message_.GetRecipientTable());
-  attempt.reverse_path_ = SmtpSender(attempt.properties_).value_or(default_sender);
+  if (std::optional<std::string> sender = SmtpSender(attempt.properties_)) {
+    attempt.reverse_path_ = *std::move(sender);
+  } else {
+    ASSIGN_OR_RETURN(attempt.reverse_path_, AddressOf(context.database, due.store));
+  }
   attempt.submit_time_ =
       FromFileTime(attempt.properties_.NumberOr(pr::kClientSubmitTime, ToFileTime(now)));
   for (RecipientRow& row : rows) {

@@ -29,11 +29,10 @@ namespace bobbin {
 
 class DeliveryAttempt {
  public:
-  // `message` is locked by the session. `default_sender`: the reverse-path of a message that
-  // has no sender of its own.
+  // `message` is locked by the session.
+  //   kCorruptData  also: it has no sender of its own, and its store does not tell its name
   static Result<DeliveryAttempt> Prepare(const WorkerContext& context, const DueMessage& due,
-                                         Message message, const std::string& default_sender,
-                                         Time now);
+                                         Message message, Time now);
 
   bool AwaitsPreprocessing() const;
   OutboundIdentity Identity() const;

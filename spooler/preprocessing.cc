@@ -94,7 +94,7 @@ Result<void> Preprocess(const WorkerContext& context, const DueMessage& due,
     return Fail(ErrorCode::kCallFailed,
                 "it was begun " + std::to_string(result.attempts - 1) + " times and never ended");
   }
-  ASSIGN_OR_RETURN(MessageStore store, StoreOf(context.database, due.store));
+  ASSIGN_OR_RETURN(MessageStore store, context.database.OpenMessageStore(due.store));
   ASSIGN_OR_RETURN(Message message, context.session.OpenMessage(due.entry_id));
   if (result.attempts > 1) {
     RemovePreprocessing(context, message);

@@ -1,7 +1,6 @@
 #include "spooler/spooler.h"
 
 #include <algorithm>
-#include <unordered_map>
 #include <utility>
 
 #include "engine/check.h"
@@ -186,7 +185,7 @@ class Spooler::Work {
     if (!*message) return worked;
     const WorkerContext context = MakeContext();
     Result<DeliveryAttempt> prepared =
-        DeliveryAttempt::Prepare(context, due, **std::move(message), SenderOf(due.store), now);
+        DeliveryAttempt::Prepare(context, due, **std::move(message), now);
     if (!prepared) return UnlockAndFail(due, prepared.error(), now);
     std::optional<DeliveryAttempt> attempt(*std::move(prepared));
     PreprocessResult preprocessed;
@@ -197,7 +196,7 @@ class Spooler::Work {
       Result<Message> again = session_.OpenMessage(due.entry_id);
       if (!again) return UnlockAndFail(due, again.error(), now);
       Result<DeliveryAttempt> ready =
-          DeliveryAttempt::Prepare(context, due, *std::move(again), SenderOf(due.store), now);
+          DeliveryAttempt::Prepare(context, due, *std::move(again), now);
       if (!ready) return UnlockAndFail(due, ready.error(), now);
       attempt.emplace(*std::move(ready));
     }
@@ -221,9 +220,8 @@ class Spooler::Work {
     RETURN_IF_ERROR(Preprocess(context, due, identity, result));
     if (!result.undeliverable.empty()) {
       ASSIGN_OR_RETURN(Message message, session_.OpenMessage(due.entry_id));
-      ASSIGN_OR_RETURN(
-          DeliveryAttempt attempt,
-          DeliveryAttempt::Prepare(context, due, std::move(message), SenderOf(due.store), now));
+      ASSIGN_OR_RETURN(DeliveryAttempt attempt,
+                       DeliveryAttempt::Prepare(context, due, std::move(message), now));
       RETURN_IF_ERROR(attempt.SaveUndeliverable(result.undeliverable));
     }
     return SubmitPreprocessed(context, due, result);
@@ -260,8 +258,8 @@ class Spooler::Work {
       const Result<FinishResult> committed = session_.CommitAttempt(due.entry_id, later);
       if (!committed) return UnlockAndFail(due, committed.error(), now);
     } else {
-      Result<DeliveryAttempt> attempt = DeliveryAttempt::Prepare(
-          MakeContext(), due, *std::move(message), SenderOf(due.store), now);
+      Result<DeliveryAttempt> attempt =
+          DeliveryAttempt::Prepare(MakeContext(), due, *std::move(message), now);
       if (!attempt) return UnlockAndFail(due, attempt.error(), now);
       attempt->FailAll(
           {0, "5.3.0", "the message could not be prepared for sending: " + error.detail});
@@ -410,7 +408,7 @@ class Spooler::Work {
   // One StartMessage. True: a message arrived.
   bool Start(LoggedOnTransport& transport) {
     if (transport.IsDead() || !options_.inbound_store) return false;
-    Result<MessageStore> store = bobbin::StoreOf(database_, *options_.inbound_store);
+    Result<MessageStore> store = database_.OpenMessageStore(*options_.inbound_store);
     if (!store) return TellTransport(transport, ToString(store.error())), false;
     Result<Message> message = session_.CreateMessage(store->Id(), store->Folders().inbox);
     if (!message) return TellTransport(transport, ToString(message.error())), false;
@@ -468,22 +466,6 @@ class Spooler::Work {
     return properties.NumberOr(pr::kDeferredSendTime, 0) <= ToFileTime(now);
   }
 
-  // A message composed without a sender is its store's: the reverse-path is the store's name,
-  // when that is an address.
-  std::string SenderOf(StoreId store) {
-    const auto known = store_names_.find(store.value);
-    if (known != store_names_.end()) return known->second;
-    std::string name;
-    if (const auto stores = database_.ListMessageStores()) {
-      for (const MessageStoreInfo& info : *stores) {
-        const bool is_address = info.name.find('@') != std::string::npos;
-        store_names_[info.id.value] = is_address ? info.name : std::string();
-        if (info.id == store) name = store_names_[info.id.value];
-      }
-    }
-    return name;
-  }
-
   WorkerContext MakeContext() {
     return {database_, session_, shared_, transports_, profile_, options_, random_, events_};
   }
@@ -497,7 +479,6 @@ class Spooler::Work {
   std::vector<std::unique_ptr<LoggedOnTransport>> transports_;
   TransportProfile profile_;
   std::atomic<bool> stop_{false};
-  std::unordered_map<std::uint64_t, std::string> store_names_;
   std::optional<DeliveryAttempt> uncommitted_;
   DueMessage current_;
   std::optional<QueueAdvise> rows_gone_;

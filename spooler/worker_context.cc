@@ -4,12 +4,13 @@
 
 namespace bobbin {
 
-Result<MessageStore> StoreOf(const Database& database, StoreId id) {
-  ASSIGN_OR_RETURN(const std::vector<MessageStoreInfo> stores, database.ListMessageStores());
-  for (const MessageStoreInfo& info : stores) {
-    if (info.id == id) return database.OpenMessageStore(info.name);
+Result<std::string> AddressOf(const Database& database, StoreId id) {
+  Result<MessageStore> store = database.OpenMessageStore(id);
+  if (!store && store.error().code == ErrorCode::kNotFound) {
+    return Fail(ErrorCode::kCorruptData, "table meta: the store of a message is missing");
   }
-  return Fail(ErrorCode::kNotFound, "the message's store is gone");
+  if (!store) return tl::unexpected<Error>(std::move(store).error());
+  return store->Name().find('@') == std::string::npos ? std::string() : store->Name();
 }
 
 }  // namespace bobbin

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "engine/database.h"
@@ -26,7 +27,9 @@ struct WorkerContext {
   }
 };
 
-//   kNotFound
-Result<MessageStore> StoreOf(const Database& database, StoreId id);
+// Whose mail it is that was composed in a store without a sender: the store's name, when that is an
+// address; else empty.
+//   kCorruptData  its record does not verify or is missing: nobody may take that for no sender
+Result<std::string> AddressOf(const Database& database, StoreId id);
 
 }  // namespace bobbin
