@@ -44,7 +44,8 @@ struct Attempt {
 enum class FinishResult : std::uint8_t {
   kStillQueued,  // A recipient is FALSE: due again at Attempt::next_due.
   kFinished,
-  kFinishedPartially,  // Finished, but the sent mail folder is gone (MAPI_W_PARTIAL_COMPLETION).
+  // Finished, but the sent mail folder is gone or damaged (MAPI_W_PARTIAL_COMPLETION).
+  kFinishedPartially,
 };
 
 }  // namespace bobbin

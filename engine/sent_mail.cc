@@ -3,7 +3,7 @@
 namespace bobbin {
 namespace {
 
-// The folder the order or PR_SENTMAIL_ENTRYID names, if it is still there.
+// The folder the order or PR_SENTMAIL_ENTRYID names, if it is still there and not damaged.
 Result<std::optional<FolderId>> Destination(RowWriter& rows, const MessageRecord& record,
                                             const SentMailOrder& order,
                                             const DatabaseId& database) {
@@ -14,8 +14,11 @@ Result<std::optional<FolderId>> Destination(RowWriter& rows, const MessageRecord
     if (!id || id->Database() != database) return std::optional<FolderId>();
     wanted = FolderId{id->Object()};
   }
-  ASSIGN_OR_RETURN(const auto folder, rows.Folder(*wanted));
-  if (!folder || folder->store != record.store) return std::optional<FolderId>();
+  const Result<std::optional<FolderRecord>> folder = rows.Folder(*wanted);
+  if (!folder && folder.error().code != ErrorCode::kCorruptData) {
+    return tl::unexpected<Error>(folder.error());
+  }
+  if (!folder || !*folder || (*folder)->store != record.store) return std::optional<FolderId>();
   return wanted;
 }
 

@@ -10,7 +10,7 @@
 // destination and keeps the message, delete_message deletes it.
 //
 // The last row is a move like the second: copy and delete in one transaction cannot be told from
-// it (ruling A4). A destination that is gone leaves the message where it is (C95): a
+// it (ruling A4). A destination that is gone or damaged leaves the message where it is (C95): a
 // post-processing problem must never cause a second transmission.
 #pragma once
 

@@ -57,6 +57,12 @@ void Tell(const DatabaseState& database, const SeenRow& seen) {
   database.AnnounceVolatile(seen.sequence, seen.change);
 }
 
+RecipientDelivery WithinLimits(RecipientDelivery delivery) {
+  std::string& text = delivery.last_reply.text;
+  if (text.size() > kReplyTextBytesMax) text.resize(kReplyTextBytesMax);
+  return delivery;
+}
+
 // Writes the updates; nothing is written unless all of them may be.
 Result<void> UpdateRecipients(RowWriter& rows, MessageId id,
                               const std::vector<RecipientUpdate>& updates) {
@@ -69,9 +75,7 @@ Result<void> UpdateRecipients(RowWriter& rows, MessageId id,
                   "recipient row " + std::to_string(update.row.value) +
                       (row ? " has been settled already" : " does not exist"));
     }
-    row->delivery = update.delivery;
-    std::string& text = row->delivery.last_reply.text;
-    if (text.size() > kReplyTextBytesMax) text.resize(kReplyTextBytesMax);
+    row->delivery = WithinLimits(update.delivery);
     changed.push_back(*std::move(row));
   }
   for (const RecipientRow& row : changed) RETURN_IF_ERROR(rows.PutRecipient(id, row));
@@ -81,7 +85,8 @@ Result<void> UpdateRecipients(RowWriter& rows, MessageId id,
 // What is not needed to send the message, but to complete it, or to write the outcome down: an
 // outcome that is lost means a second delivery.
 Result<void> CheckCompletion(RowReader& rows, const MessageObject& object) {
-  RETURN_IF_ERROR(rows.Folder(object.record.folder));
+  ASSIGN_OR_RETURN(const auto folder, rows.Folder(object.record.folder));
+  if (!folder) return Fail(ErrorCode::kCorruptData, "table folders: its folder is missing");
   if (object.record.content_body != 0) RETURN_IF_ERROR(rows.BodyHead(object.record.content_body));
   for (const StreamRecord& stream : object.record.streams) {
     RETURN_IF_ERROR(rows.BodyHead(stream.body));
@@ -457,6 +462,32 @@ Result<FinishResult> SpoolerSession::CommitAttempt(const EntryId& id, const Atte
   // Not before the lock is gone: whoever is told looks at the row, and sees it unlocked.
   if (is_queued) Tell(*database_, seen);
   return result;
+}
+
+Result<void> SpoolerSession::CommitOutcomes(const EntryId& id,
+                                            std::span<const RecipientRow> recipients) {
+  ASSIGN_OR_RETURN(const MessageId message, MessageOf(*database_, id));
+  const auto is_damage = [](const auto& result) {
+    return !result && result.error().code == ErrorCode::kCorruptData;
+  };
+  return database_->Update(
+      [&](RowWriter& rows) -> Result<void> {
+        const Result<std::optional<MessageRecord>> record = rows.Message(message);
+        if (!is_damage(record)) RETURN_IF_ERROR(record);
+        if (record && *record && !(*record)->IsSubmitted()) return NotInQueue(message);
+        RETURN_IF_ERROR(CheckLockedBy(*database_, message, session_));
+        for (const RecipientRow& given : recipients) {
+          Result<std::optional<RecipientRow>> stored = rows.Recipient(message, given.id);
+          if (!is_damage(stored)) RETURN_IF_ERROR(stored);
+          const bool is_whole = stored && *stored;
+          if (is_whole && (*stored)->delivery.responsibility) continue;
+          RecipientRow row = is_whole ? **std::move(stored) : given;
+          row.delivery = WithinLimits(given.delivery);
+          RETURN_IF_ERROR(rows.PutRecipient(message, row));
+        }
+        return {};
+      },
+      kv::SpaceUse::kMayUseReserve);
 }
 
 std::uint32_t SpoolerSession::SignalCount() const { return database_->shared.signal->Current(); }

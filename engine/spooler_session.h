@@ -118,7 +118,7 @@ class SpoolerSession {
   Result<DueResult> NextDue(Time now, const DueMessage* after = nullptr) const;
 
   // Locks what NextDue found and opens it, as one step: empty when somebody else was faster.
-  //   kCorruptData  it or its queue row does not verify; it is not locked
+  //   kCorruptData  it, its queue row or its folder does not verify or is missing; it is not locked
   Result<std::optional<Message>> LockDue(const DueMessage& due) const;
 
   // Moves a queued message that does not verify out of the way (engine/quarantine.h), and ends a
@@ -148,6 +148,13 @@ class SpoolerSession {
   // transaction. Ends the lock, unless Attempt::keep_locked.
   //   kNoAccess, kNotInQueue, kInvalidParameter as MarkInDoubt
   Result<FinishResult> CommitAttempt(const EntryId& id, const Attempt& attempt);
+
+  // Of an attempt that CommitAttempt refuses because something is damaged or missing, the record of
+  // the message, too: what became of its recipients, and nothing else. A row that is TRUE stays as
+  // it is; one that is damaged or missing is written as it is given here. The lock stays.
+  //   kNoAccess
+  //   kNotInQueue  it has left the queue
+  Result<void> CommitOutcomes(const EntryId& id, std::span<const RecipientRow> recipients);
 
   // Waits until something is submitted, released or retried by any process, or `timeout`.
   std::uint32_t SignalCount() const;

@@ -493,7 +493,9 @@ void DeliveryAttempt::Apply(Recipient& recipient, RecipientOutcome outcome,
   CountAttempt(recipient);
   delivery.last_reply = std::move(outcome.reply);
   delivery.remote_host = std::move(outcome.remote_host);
-  const bool too_old = context_.options.retry.IsExpired(now_, submit_time_);
+  // What an earlier attempt left in doubt a later refusal for now does not clear up.
+  const bool in_doubt =
+      outcome.kind == OutcomeKind::kInDoubt || recipient.state_before == RecipientState::kInDoubt;
   switch (outcome.kind) {
     case OutcomeKind::kDelivered:
       recipient.delivered_to = outcome.delivered_to;
@@ -508,14 +510,11 @@ void DeliveryAttempt::Apply(Recipient& recipient, RecipientOutcome outcome,
     case OutcomeKind::kNotServed:
       return;
   }
-  if (too_old) {
+  delivery.state = in_doubt ? RecipientState::kInDoubt : RecipientState::kPending;
+  if (context_.options.retry.IsExpired(now_, submit_time_)) {
     Settle(recipient, RecipientState::kExpired);
     return Tell(SpoolerEventKind::kRecipientExpired, &recipient, transport);
   }
-  // What an earlier attempt left in doubt a later refusal for now does not clear up.
-  const bool in_doubt =
-      outcome.kind == OutcomeKind::kInDoubt || recipient.state_before == RecipientState::kInDoubt;
-  delivery.state = in_doubt ? RecipientState::kInDoubt : RecipientState::kPending;
   recipient.waits = true;
   delivery.next_attempt =
       context_.options.retry.NextAttempt(now_, delivery.attempts, context_.random());
@@ -524,6 +523,9 @@ void DeliveryAttempt::Apply(Recipient& recipient, RecipientOutcome outcome,
 }
 
 void DeliveryAttempt::Settle(Recipient& recipient, RecipientState state) {
+  // A refusal for good says that it was not taken, whatever was in doubt before.
+  recipient.state_unsettled =
+      state == RecipientState::kFailed ? RecipientState::kPending : recipient.row.delivery.state;
   recipient.row.delivery.state = state;
   recipient.row.delivery.responsibility = true;
   recipient.row.delivery.completed = now_;

@@ -27,6 +27,9 @@
 
 namespace bobbin {
 
+// Whether trying the same again may succeed: the message has nothing to do with it.
+bool MayPass(ErrorCode code);
+
 class DeliveryAttempt {
  public:
   // `message` is locked by the session.
@@ -56,12 +59,18 @@ class DeliveryAttempt {
 
   // The result of Offer, to be given to SpoolerSession::CommitAttempt; may be repeated.
   Result<FinishResult> Commit();
+  // When Commit fails and it will not pass: what has become of everybody is written down without
+  // the completion, and, where not even the reports can be written, without them: who has failed
+  // is then pending still, with the reply that says why, because TRUE would mean that the sender
+  // knows. Who has got it is TRUE whatever else is damaged. May be repeated.
+  Result<void> CommitOutcomes();
 
  private:
   struct Recipient {
     RecipientRow row;
     RecipientState state_before = RecipientState::kPending;
     Time next_attempt_before{};
+    RecipientState state_unsettled = RecipientState::kPending;  // Once it is settled: else.
     std::vector<std::size_t> transports;  // Those that match, in the order they are asked.
     std::size_t next_transport = 0;       // Into `transports`.
     bool changed = false;
@@ -97,6 +106,8 @@ class DeliveryAttempt {
   void CountAttempt(Recipient& recipient);
   Result<void> StoreSettled();
   Result<void> StoreChanged();
+  void SetStored();
+  void TellReports() const;
   Result<void> SaveSettled(std::string_view transport, Offered& offered);
   void Tell(SpoolerEventKind kind, const Recipient* recipient, std::string_view transport,
             std::string detail = {}) const;

@@ -9,6 +9,22 @@
 
 namespace bobbin {
 
+bool MayPass(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kNotEnoughDisk:
+    case ErrorCode::kNotEnoughMemory:
+    case ErrorCode::kNotEnoughResources:
+    case ErrorCode::kDiskError:
+    case ErrorCode::kStoreFailed:
+    case ErrorCode::kNoAccess:
+    case ErrorCode::kBusy:
+    case ErrorCode::kTimeout:
+      return true;
+    default:
+      return false;
+  }
+}
+
 OutboundIdentity DeliveryAttempt::Identity() const {
   return {reverse_path_, context_.options.reporting_host};
 }
@@ -91,6 +107,7 @@ Result<FinishResult> DeliveryAttempt::CommitAndPostProcess() {
     attempt_->keep_locked = true;
     RETURN_IF_ERROR(context_.session.CommitAttempt(due_.entry_id, *attempt_));
     settled_is_stored_ = true;
+    SetStored();
   }
   ASSIGN_OR_RETURN(const SentMailOrder order,
                    PostProcess(context_, due_, attempt_->missing_sender));
@@ -102,11 +119,42 @@ Result<void> DeliveryAttempt::StoreChanged() {
                                       [](const Recipient& one) { return one.changed; });
   if (!is_changed) return {};
   if (!attempt_) attempt_ = MakeAttempt(false);
-  attempt_->next_due = due_.due;
-  attempt_->finish = false;
-  attempt_->keep_locked = true;
-  RETURN_IF_ERROR(context_.session.CommitAttempt(due_.entry_id, *attempt_));
+  Attempt unfinished = *attempt_;  // It may be committed as it is, still.
+  unfinished.next_due = due_.due;
+  unfinished.finish = false;
+  unfinished.keep_locked = true;
+  RETURN_IF_ERROR(context_.session.CommitAttempt(due_.entry_id, unfinished));
+  SetStored();
+  TellReports();
   return {};
+}
+
+Result<void> DeliveryAttempt::CommitOutcomes() {
+  const Result<void> with_reports = StoreChanged();
+  if (with_reports || MayPass(with_reports.error().code)) return with_reports;
+  RecipientTable rows;
+  for (const Recipient& recipient : recipients_) {
+    if (!recipient.changed) continue;
+    rows.push_back(recipient.row);
+    RecipientDelivery& delivery = rows.back().delivery;
+    if (!delivery.responsibility || delivery.state == RecipientState::kDelivered) continue;
+    delivery.responsibility = false;
+    delivery.state = recipient.state_unsettled;
+    delivery.completed = {};
+  }
+  RETURN_IF_ERROR(context_.session.CommitOutcomes(due_.entry_id, rows));
+  SetStored();
+  return {};
+}
+
+void DeliveryAttempt::SetStored() {
+  for (Recipient& recipient : recipients_) recipient.changed = false;
+}
+
+void DeliveryAttempt::TellReports() const {
+  for (const ReportMessage& report : attempt_->reports) {
+    Tell(SpoolerEventKind::kReportCreated, nullptr, {}, "to " + report.recipient);
+  }
 }
 
 Result<FinishResult> DeliveryAttempt::Commit() {
@@ -120,13 +168,13 @@ Result<FinishResult> DeliveryAttempt::Commit() {
                                     ? CommitAndPostProcess()
                                     : context_.session.CommitAttempt(due_.entry_id, *attempt_);
   if (!result) return result;
-  for (const ReportMessage& report : attempt_->reports) {
-    Tell(SpoolerEventKind::kReportCreated, nullptr, {}, "to " + report.recipient);
-  }
+  TellReports();
   const bool finished = *result != FinishResult::kStillQueued;
   if (finished) context_.shared.deferred.Forget(due_.message);
-  Tell(finished ? SpoolerEventKind::kMessageFinished : SpoolerEventKind::kMessageDeferred, nullptr,
-       {}, *result == FinishResult::kFinishedPartially ? "the sent mail folder is gone" : "");
+  Tell(
+      finished ? SpoolerEventKind::kMessageFinished : SpoolerEventKind::kMessageDeferred, nullptr,
+      {},
+      *result == FinishResult::kFinishedPartially ? "the sent mail folder is gone or damaged" : "");
   return result;
 }
 

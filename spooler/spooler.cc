@@ -272,24 +272,25 @@ class Spooler::Work {
     return step;
   }
 
-  // The commit of an attempt. On a full disk it stays to be repeated, with the message locked:
-  // what was delivered must not be offered again because it could not be written down.
+  // The commit of an attempt. Until it, or at least the outcomes alone, are written down, it stays
+  // to be repeated, with the message locked: what was delivered must not be offered again because
+  // of what happened after that.
   StepResult Finish(Time now) {
-    Result<FinishResult> result = uncommitted_->Commit();
-    if (!result && result.error().code == ErrorCode::kNotEnoughDisk) {
-      return Failed(result.error(), now);
+    const Result<FinishResult> result = uncommitted_->Commit();
+    if (result) {
+      uncommitted_.reset();
+      StepResult step;
+      step.worked = true;
+      return step;
     }
+    if (MayPass(result.error().code)) return Failed(result.error(), now);
+    const Result<void> kept = uncommitted_->CommitOutcomes();
+    const bool is_queued = kept || kept.error().code != ErrorCode::kNotInQueue;
+    if (!kept && is_queued) return Failed(kept.error(), now);
     uncommitted_.reset();
-    if (!result && result.error().code == ErrorCode::kCorruptData) {
-      return SetAsideMessage(current_, result.error(), now);
-    }
-    if (!result) {
-      session_.Unlock(current_.entry_id);
-      return Failed(result.error(), now);
-    }
-    StepResult step;
-    step.worked = true;
-    return step;
+    if (is_queued) return SetAsideMessage(current_, result.error(), now);
+    session_.Unlock(current_.entry_id);
+    return Failed(kept.error(), now);
   }
 
   StepResult SetAsideMessage(const DueMessage& due, const Error& error, Time now) {

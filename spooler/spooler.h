@@ -20,6 +20,10 @@
 // match, else whose address types do, in transport order, and on to the next match when that leaves
 // them FALSE (C66, C67). Transports log on when the Spooler is made and off when it is destroyed.
 //
+// What a transport has told is written down before anything else is taken up: repeated for as long
+// as that fails for a reason that may pass; where the completion or a report meets damage, without
+// it, and the message goes into quarantine (engine/quarantine.h).
+//
 // Durability  Nothing of its own: a new Spooler after a crash goes on where the store says.
 // Threads     A Spooler: one worker thread, with a SpoolerSession of its own (two workers on one
 //             session could both lock the same message, C9). Workers of one process share a
