@@ -14,6 +14,11 @@ std::uint64_t Look(const std::unordered_map<std::uint64_t, std::uint64_t>& map,
 }  // namespace
 
 MessageId MessageParts::MessageOf(kv::TableId table, std::string_view key) const {
+  if (table == table::kIndex) {
+    const bool is_quarantine = !key.empty() && key[0] == 'q';
+    const Result<std::uint64_t> quarantined = KeyNumber8(key, 1);
+    return {is_quarantine && quarantined ? *quarantined : 0};
+  }
   const bool is_due = table == table::kDue;
   const bool by_sequence = is_due || table == table::kQueue;
   const Result<std::uint64_t> number = KeyNumber8(key, is_due ? 9 : by_sequence ? 8 : 0);

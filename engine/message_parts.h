@@ -1,5 +1,5 @@
-// MessageParts: which message a row is a part of, and which messages are in quarantine, as far as
-// the rows that were walked before it told. Internal to the check.
+// MessageParts: which message a row is a part of, or keeps in quarantine, and which messages are
+// there, as far as the rows that were walked before it told. Internal to the check.
 #pragma once
 
 #include <cstdint>

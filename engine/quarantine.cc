@@ -115,21 +115,24 @@ struct Judgement {
   Place place;
   Damage damage;
   bool is_submitted = true;
+  bool has_damaged_row = false;  // In quarantine; nobody can read where it was in the queue.
 };
 
 Result<Judgement> Judge(RowReader& rows, MessageId id, const std::optional<QueuePlace>& known,
                         const Error* seen, const DueKey* stray, Time now) {
   Judgement judgement;
-  ASSIGN_OR_RETURN(const auto moved,
-                   Wanted(rows.Quarantined(id), [](const auto&) { return true; }));
-  if (moved) return judgement;
+  const Result<std::optional<QuarantineRecord>> moved = rows.Quarantined(id);
+  if (!moved && !IsDamage(moved.error())) return tl::unexpected<Error>(moved.error());
+  judgement.has_damaged_row = !moved;
+  if (moved && *moved) return judgement;
   Result<std::optional<MessageRecord>> found = rows.Message(id);
   if (!found && !IsDamage(found.error())) return tl::unexpected<Error>(found.error());
   const MessageRecord* record = found && *found ? &**found : nullptr;
   ASSIGN_OR_RETURN(const auto place, Finder(rows, id).Find(record, known, now));
   if (!place) return judgement;
   judgement.place = *place;
-  const bool is_here = place->has_queue_row || place->has_due_row || stray != nullptr;
+  const bool is_here =
+      place->has_queue_row || place->has_due_row || stray != nullptr || judgement.has_damaged_row;
   judgement.is_submitted =
       record == nullptr || (record->IsSubmitted() && record->store == place->store &&
                             record->queue_sequence == place->sequence);
@@ -144,6 +147,9 @@ Result<Judgement> Judge(RowReader& rows, MessageId id, const std::optional<Queue
   if (damage) {
     judgement.damage = *damage;
     judgement.outcome = SetAsideOutcome::kQuarantined;
+  } else if (judgement.has_damaged_row) {
+    judgement.damage = {"index", QuarantineKey(id), moved.error().detail};
+    judgement.outcome = SetAsideOutcome::kMended;
   } else if (!place->has_queue_row || !place->has_due_row || stray != nullptr) {
     const bool of_queue = !place->has_queue_row;
     judgement.damage = {
@@ -198,6 +204,16 @@ Result<QuarantineRecord> MustBeQuarantined(RowReader& rows, MessageId id) {
   ASSIGN_OR_RETURN(auto record, rows.Quarantined(id));
   if (!record) return NotInQuarantine(id);
   return *std::move(record);
+}
+
+// The same where the row itself may be damaged: then it says no more than that.
+Result<QuarantineRecord> MustBeInQuarantine(RowReader& rows, MessageId id) {
+  Result<QuarantineRecord> record = MustBeQuarantined(rows, id);
+  if (record || !IsDamage(record.error())) return record;
+  QuarantineRecord damaged;
+  damaged.detail = record.error().detail;
+  if (const auto message = rows.Message(id); message && *message) damaged.store = (*message)->store;
+  return damaged;
 }
 
 // --- Delete ---
@@ -292,11 +308,15 @@ Result<SetAside> SetAsideDamaged(DatabaseState& database, MessageId id,
         ASSIGN_OR_RETURN(const Place place, PlaceNow(rows, id, judgement.place));
         result.outcome = judgement.outcome;
         if (stray != nullptr) RETURN_IF_ERROR(rows.Erase(table::kDue, EncodeDueKey(*stray)));
+        if (judgement.has_damaged_row) {
+          RETURN_IF_ERROR(rows.Erase(table::kIndex, QuarantineKey(id)));
+        }
         const auto note = [&](ChangeKind kind) {
           rows.Note(Change::QueueRow(kind, place.store, id, place.sequence));
         };
         if (judgement.outcome == SetAsideOutcome::kMended && judgement.is_submitted) {
-          note(ChangeKind::kQueueRowModified);
+          note(judgement.has_damaged_row ? ChangeKind::kQueueRowAdded
+                                         : ChangeKind::kQueueRowModified);
           RETURN_IF_ERROR(rows.PutQueueRow(place.store, place.sequence, place.row));
           return rows.PutDueRow(place.Due(), {place.store, id});
         }
@@ -416,7 +436,7 @@ Result<QuarantinedMessage> Quarantine::Message(MessageId id) const {
 Result<std::string> Quarantine::Export(MessageId id) const {
   std::string text;
   RETURN_IF_ERROR(database_->View([&](RowReader& rows) -> Result<void> {
-    ASSIGN_OR_RETURN(const QuarantineRecord quarantined, MustBeQuarantined(rows, id));
+    ASSIGN_OR_RETURN(const QuarantineRecord quarantined, MustBeInQuarantine(rows, id));
     MessageRemains remains{quarantined.detail, {}, {}, {}};
     if (const auto store = rows.Store(quarantined.store); store && *store) {
       remains.store = (*store)->name;
@@ -468,7 +488,7 @@ Result<void> Quarantine::Delete(MessageId id) {
           for (const std::string& key : keys) RETURN_IF_ERROR(rows.Erase(table::kIndex, key));
           return {};
         }
-        ASSIGN_OR_RETURN(const QuarantineRecord was, MustBeQuarantined(rows, id));
+        ASSIGN_OR_RETURN(const QuarantineRecord was, MustBeInQuarantine(rows, id));
         ASSIGN_OR_RETURN(const std::optional<FolderId> folder, FolderListing(rows, id));
         RETURN_IF_ERROR(EraseWhatIsThere(rows, id, 0));
         RETURN_IF_ERROR(rows.Erase(table::kIndex, QuarantineKey(id)));

@@ -11,6 +11,8 @@
 //   both of them                                      made anew; held
 //   rows that name a message that is not submitted    erased: its record says so
 //   a due row that no message claims                  quarantined by itself, with its bytes
+//   the quarantine row of a message                   made anew when the message is damaged still,
+//                                                     else in the queue again, held
 //
 // The quarantine row says which row was damaged and where in the queue the message was, so Release
 // puts it back exactly there; recipients that were TRUE are TRUE still. What could not be read
@@ -59,14 +61,15 @@ class Quarantine {
   Result<std::vector<QuarantinedMessage>> Messages(std::vector<Error>* damaged = nullptr) const;
   //   kNotFound  not in quarantine
   Result<QuarantinedMessage> Message(MessageId id) const;
-  // What is left of it as text (engine/salvage_export.h); kNotFound as above.
+  // What is left of it as text (engine/salvage_export.h), also when its quarantine row is damaged;
+  // kNotFound as above.
   Result<std::string> Export(MessageId id) const;
   // Puts it back into the queue, as it was.
   //   kNotFound     not in quarantine
   //   kCorruptData  it still does not verify; nothing changed
   Result<void> Release(MessageId id);
   // Erases it and everything that is known to belong to it, for good. Content shared with another
-  // message stays, and so does content whose own records are damaged.
+  // message stays, and so does content whose own records are damaged. Its quarantine row may be.
   //   kNotFound  not in quarantine
   Result<void> Delete(MessageId id);
 

@@ -345,6 +345,69 @@ TEST_F(QueueDamage, LeavesServedRecipientsServed) {
   EXPECT_THAT(script_.offers.back().addresses, ElementsAre("also@x.test"));
 }
 
+// What a scrub does about the findings that name a message (tools/bobbind/scrubber.h).
+std::vector<SetAsideOutcome> SetAsideFindings(Database& database) {
+  std::vector<MessageId> found;
+  ScrubOptions options;
+  options.finding = [&](const Finding& finding) { found.push_back(finding.message); };
+  Must(database.Scrub(options));
+  SpoolerSession session = Must(database.OpenSpoolerSession());
+  std::vector<SetAsideOutcome> outcomes;
+  for (const MessageId id : found) {
+    if (id.value != 0) outcomes.push_back(Must(session.SetAsideDamaged(id)).outcome);
+  }
+  return outcomes;
+}
+
+TEST_F(QueueDamage, OfAQuarantineRowToo) {
+  const Row record = RowOf(table::kMessages, MessageKey(DamagedId()));
+  const QueueRow before = Must(Db().GetOutgoingQueue().Row(DamagedId()));
+  Damage(record);
+  Deliver();
+  ASSERT_THAT(Quarantined(), ElementsAre(DamagedId()));
+
+  // Nobody knows any more where it was in the queue: its record does, when it is whole again.
+  Damage(RowOf(table::kIndex, QuarantineKey(DamagedId())));
+  EXPECT_THAT(SetAsideFindings(Db()), testing::Each(SetAsideOutcome::kNotQueued));
+  EXPECT_THAT(Must(Db().GetQuarantine().Export(DamagedId())),
+              HasSubstr("X-Bobbin-Recipient: also@x.test (pending)"));
+  Put(record);
+  Damage(RowOf(table::kRecipients, RecipientKey(DamagedId(), {0})));
+  EXPECT_THAT(SetAsideFindings(Db()), testing::Contains(SetAsideOutcome::kQuarantined));
+  EXPECT_THAT(Db().GetQuarantine().Release(DamagedId()), IsError(ErrorCode::kCorruptData));
+  Damage(RowOf(table::kRecipients, RecipientKey(DamagedId(), {0})));  // As it was.
+  Must(Db().GetQuarantine().Release(DamagedId()));
+  EXPECT_EQ(Findings(Db()), "");
+  EXPECT_EQ(Must(Db().GetOutgoingQueue().Row(DamagedId())).sequence, before.sequence);
+}
+
+TEST_F(QueueDamage, OfTheQuarantineRowOfAWholeMessageQueuesItHeld) {
+  const Row record = RowOf(table::kMessages, MessageKey(DamagedId()));
+  Damage(record);
+  Deliver();
+  Put(record);
+  Damage(RowOf(table::kIndex, QuarantineKey(DamagedId())));
+  EXPECT_THAT(SetAsideFindings(Db()), ElementsAre(SetAsideOutcome::kMended));
+  EXPECT_EQ(Findings(Db()), "");
+  EXPECT_EQ(Must(Db().GetOutgoingQueue().Row(DamagedId())).lane, DueLane::kHeld);
+  Must(Db().GetOutgoingQueue().Release(DamagedId()));
+  Deliver();
+  ExpectDelivered(damaged_);
+}
+
+// The row says nothing any more, but the operator knows what is to go.
+TEST_F(QueueDamage, OfItsQuarantineRowDoesNotKeepItFromBeingDeleted) {
+  Damage(RowOf(table::kMessages, MessageKey(DamagedId())));
+  Deliver();
+  Damage(RowOf(table::kIndex, QuarantineKey(DamagedId())));
+  Must(Db().GetQuarantine().Delete(DamagedId()));
+  EXPECT_THAT(Quarantined(), IsEmpty());
+  EXPECT_FALSE(IsStored(Db(), ids_[damaged_]));
+  for (const Finding& finding : Must(Db().CheckStore()).findings) {
+    EXPECT_EQ(finding.table, "bodies") << finding.detail;
+  }
+}
+
 TEST_F(QueueDamage, IsDeletedWhenTheOperatorSaysSo) {
   Damage(RowOf(table::kMessages, MessageKey(DamagedId())));
   Deliver();
