@@ -69,7 +69,8 @@ class Rebuild {
         Update([&](RowWriter& rows) { return deleted_.Load(source, rows, scan_.records); }));
     RETURN_IF_ERROR(LoadRows(source));
     RETURN_IF_ERROR(MendCounters());
-    RETURN_IF_ERROR(Update([&](RowWriter& rows) { return folders_.Load(rows, next_object_); }));
+    RETURN_IF_ERROR(Update(
+        [&](RowWriter& rows) { return folders_.Load(rows, next_object_, scan_.store_names); }));
     RETURN_IF_ERROR(Update([&](RowWriter& rows) { return MendNames(rows); }));
     RETURN_IF_ERROR(
         ForEachBatch(table::kMessages, [&](RowWriter& rows, std::string_view key, Batch& batch) {

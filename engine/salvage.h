@@ -2,7 +2,8 @@
 //
 //   whole      every row of the message was found: it is in the new database as it was
 //   moved      whole, but its folder or store was lost: in a folder "Lost and Found", or in a
-//              store "salvaged-..." that takes the place of the lost one
+//              store that takes the place of the lost one, by its name, or "salvaged-..." when
+//              that was not found
 //   damaged    some of it was found: not in the new database, but exported as far as it goes into
 //              the directory `salvaged` inside it
 //   lost       nothing was found but that it was there

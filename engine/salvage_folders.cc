@@ -2,7 +2,6 @@
 
 #include <iterator>
 #include <utility>
-#include <vector>
 
 namespace bobbin {
 namespace {
@@ -24,7 +23,8 @@ constexpr Standard kStandard[] = {
 
 }  // namespace
 
-Result<void> SalvageFolders::Load(RowReader& rows, std::uint64_t next_object) {
+Result<void> SalvageFolders::Load(RowReader& rows, std::uint64_t next_object,
+                                  const std::vector<FoundName>& names) {
   *this = {};
   next_object_ = next_object;
   RETURN_IF_ERROR(rows.Scan(table::kMeta, "S", "T",
@@ -50,11 +50,17 @@ Result<void> SalvageFolders::Load(RowReader& rows, std::uint64_t next_object) {
                               if (record) needed.insert(record->store.value);
                               return true;
                             }));
+  std::map<std::uint64_t, std::string> named_stores;
+  for (const FoundName& name : names) {
+    const Result<std::uint64_t> id = rows.DecodeReference(table::kMeta, name.key, name.value);
+    if (id) named_stores[*id] = name.key.substr(1);
+  }
   for (const std::uint64_t id : needed) {
     if (stores_.contains(id)) continue;
     made_anew_.insert(id);
     StoreRecord store;
-    store.name = "salvaged-" + std::to_string(id);
+    const auto named = named_stores.find(id);
+    store.name = named != named_stores.end() ? named->second : "salvaged-" + std::to_string(id);
     Adopt(id, store);
     stores_[id] = std::move(store);
   }

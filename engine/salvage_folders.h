@@ -6,16 +6,19 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "engine/rows.h"
+#include "engine/salvage_scan.h"
 
 namespace bobbin {
 
 class SalvageFolders {
  public:
   // Reads the rows of stores, folders and messages; new folders get identifiers from `next_object`
-  // on. May be run again.
-  Result<void> Load(RowReader& rows, std::uint64_t next_object);
+  // on. A store whose record is lost has its name of `names`, if that is found. May be run again.
+  Result<void> Load(RowReader& rows, std::uint64_t next_object,
+                    const std::vector<FoundName>& names);
 
   std::string StoreName(StoreId store) const;
   bool IsMadeAnew(StoreId store) const { return made_anew_.contains(store.value); }

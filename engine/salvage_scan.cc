@@ -21,7 +21,7 @@ bool IsOfDeleted(std::string_view index_key) {
 }
 
 // Rows that others tell of: indexes are made anew, and so are names, which are found in what they
-// name.
+// name. Those of stores are kept beside the rest: a store holds all of its mail.
 bool CanBeMadeAnew(const StrayRecord& record) {
   if (record.table == table::kIndex) return !IsOfDeleted(record.key);
   if (record.table == table::kDue || record.table == table::kMain) return true;
@@ -135,13 +135,19 @@ class Scan {
 
   bool TryAdd(std::string_view value, std::uint64_t offset) {
     const std::optional<StrayRecord> record = codec_.OpenStray(value);
-    if (record) Add(*record, offset, value.size());
+    if (record) Add(*record, offset, value);
     return record.has_value();
   }
 
-  void Add(const StrayRecord& record, std::uint64_t offset, std::size_t bytes) {
+  void Add(const StrayRecord& record, std::uint64_t offset, std::string_view value) {
     ++scan_.found;
     last_sequence_ = std::max(last_sequence_, record.sequence);
+    const std::uint64_t page = offset / page_bytes_;
+    const bool is_on_free_page = is_free_ && (page >= is_free_->size() || (*is_free_)[page]);
+    if (record.table == table::kMeta && record.key.starts_with('N')) {
+      scan_.store_names.push_back(
+          {std::string(record.key), std::string(value), record.sequence, is_on_free_page});
+    }
     if (CanBeMadeAnew(record) || record.key.size() > FoundRecord::kKeyBytesMax ||
         record.table.index >= table::kNames.size()) {
       return;
@@ -149,9 +155,8 @@ class Scan {
     FoundRecord found;
     found.offset = offset;
     found.sequence = record.sequence;
-    found.bytes = static_cast<std::uint32_t>(bytes);
-    const std::uint64_t page = offset / page_bytes_;
-    found.is_on_free_page = is_free_ && (page >= is_free_->size() || (*is_free_)[page]);
+    found.bytes = static_cast<std::uint32_t>(value.size());
+    found.is_on_free_page = is_on_free_page;
     found.table = record.table.index;
     found.key_bytes = static_cast<std::uint8_t>(record.key.size());
     std::memcpy(found.key.data(), record.key.data(), record.key.size());
@@ -162,6 +167,7 @@ class Scan {
     // With one meta page gone, the other is of the last transaction if nothing is newer.
     scan_.is_proven = is_free_ && (newest_is_last_ || last_sequence_ <= newest_);
     std::vector<FoundRecord>& records = scan_.records;
+    ChooseNames();
     if (scan_.is_proven || newest_is_last_) {
       scan_.uncommitted = std::erase_if(
           records, [&](const FoundRecord& record) { return record.sequence > newest_; });
@@ -188,6 +194,16 @@ class Scan {
                     [&](const FoundRecord& a, const FoundRecord& b) { return row(a) == row(b); }),
         records.end());
     scan_.stale = all - records.size();
+  }
+
+  void ChooseNames() {
+    std::erase_if(scan_.store_names, [&](const FoundName& name) {
+      const bool is_uncommitted = name.sequence > newest_;
+      return (scan_.is_proven && (is_uncommitted || name.is_on_free_page)) ||
+             (newest_is_last_ && is_uncommitted);
+    });
+    std::sort(scan_.store_names.begin(), scan_.store_names.end(),
+              [](const FoundName& a, const FoundName& b) { return a.sequence < b.sequence; });
   }
 
   const kv::LmdbPageFile& file_;

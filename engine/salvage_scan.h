@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -32,14 +33,23 @@ struct FoundRecord {
   std::string_view Key() const { return {key.data(), key_bytes}; }
 };
 
+// The row that leads from its name to a store: it tells the name where the store's record is lost.
+struct FoundName {
+  std::string key;
+  std::string value;
+  std::uint64_t sequence = 0;
+  bool is_on_free_page = false;
+};
+
 struct SalvageScan {
   // Of each row that cannot be made anew from others, its newest record; by table and key. Of the
   // index, intervals of deleted messages where nothing else tells what is deleted, and those that
   // were committed only.
   std::vector<FoundRecord> records;
-  std::uint64_t found = 0;        // Whole records, stale ones too.
-  std::uint64_t stale = 0;        // Replaced by newer ones, or deleted.
-  std::uint64_t uncommitted = 0;  // Of a transaction after the last.
+  std::vector<FoundName> store_names;  // Older copies first.
+  std::uint64_t found = 0;             // Whole records, stale ones too.
+  std::uint64_t stale = 0;             // Replaced by newer ones, or deleted.
+  std::uint64_t uncommitted = 0;       // Of a transaction after the last.
   // Nothing deleted is among the records: a meta page and the list of free pages told.
   bool is_proven = false;
 };

@@ -161,6 +161,17 @@ class Salvaging : public testing::Test {
     return pages;
   }
 
+  std::string WithoutStoresAndFolders() const {
+    const RecordCodec codec(Must(ReadIdentityFile(database_.Path())).record_key);
+    std::string bytes = sound_;
+    for (const FoundRecord& record :
+         Must(ScanForRecords(Must(kv::LmdbPageFile::Open(File())), codec)).records) {
+      const bool is_store = record.table == table::kMeta.index && record.Key()[0] == 'S';
+      if (is_store || record.table == table::kFolders.index) bytes[record.offset + 30] ^= 1;
+    }
+    return bytes;
+  }
+
   std::string WithoutMetaAndBranchPages() const {
     std::string bytes = sound_;
     bytes.replace(0, 2 * kPage, std::string(2 * kPage, '\0'));
@@ -373,14 +384,37 @@ TEST_F(Salvaging, WhatWasNeverCommittedIsLeftOut) {
   EXPECT_EQ(CountRestored(OpenTarget()), kept_.size());
 }
 
+TEST_F(Salvaging, WithoutItsRecordAStoreIsKnownByTheRowOfItsName) {
+  Must(database_.Database().CreateMessageStore("another@a.test"));
+  const StoreId id = database_.Store().Id();
+  MakePast(8);
+  // A name that was never committed is none.
+  const RecordCodec codec(Must(ReadIdentityFile(database_.Path())).record_key);
+  const SalvageScan scan = Must(ScanForRecords(Must(kv::LmdbPageFile::Open(File())), codec));
+  ASSERT_THAT(scan.store_names, testing::SizeIs(2));
+  std::string uncommitted;
+  codec.Seal(RecordKind::kReference, table::kMeta, StoreNameKey("nobody@a.test"), 1'000'000,
+             codec.OpenStray(scan.store_names[0].value)->payload, uncommitted);
+  WriteFile(File(), WithoutStoresAndFolders() + uncommitted);
+  const SalvageReport report = SalvageNow();
+  EXPECT_EQ(report.moved, told_.size());
+  EXPECT_EQ(report.moved, kept_.size());
+  Database salvaged = OpenTarget();
+  const MessageStore store = Must(salvaged.OpenMessageStore(TemporaryDatabase::kStoreName));
+  EXPECT_EQ(store.Id(), id);
+  for (const SalvagedMessage& message : told_) {
+    EXPECT_EQ(message.store, TemporaryDatabase::kStoreName);
+  }
+  for (const auto& [kept, description] : kept_) EXPECT_TRUE(IsStored(salvaged, kept));
+}
+
 TEST_F(Salvaging, WithoutItsStoreAndFoldersMailIsInLostAndFound) {
   MakePast(8);
-  const RecordCodec codec(Must(ReadIdentityFile(database_.Path())).record_key);
-  std::string bytes = sound_;
-  for (const FoundRecord& record :
-       Must(ScanForRecords(Must(kv::LmdbPageFile::Open(File())), codec)).records) {
-    const bool is_store = record.table == table::kMeta.index && record.Key()[0] == 'S';
-    if (is_store || record.table == table::kFolders.index) bytes[record.offset + 30] ^= 1;
+  std::string bytes = WithoutStoresAndFolders();
+  const std::string name_key = StoreNameKey(TemporaryDatabase::kStoreName);
+  for (std::size_t at = bytes.find(name_key); at != std::string::npos;
+       at = bytes.find(name_key, at + 1)) {
+    bytes[at + 1] ^= 1;
   }
   WriteFile(File(), bytes);
   const SalvageReport report = SalvageNow();
