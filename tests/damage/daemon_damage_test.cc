@@ -3,6 +3,7 @@
 // Method: bytes inside of records are changed in data.mdb itself; the pages stay as they are.
 #include <gmock/gmock.h>
 
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <thread>
@@ -151,6 +152,17 @@ TEST_F(DamageUnderBobbind, IsFoundByTheScrubLoggedOnceAndQuarantined) {
   EXPECT_THAT(Bobbin(database, {"stat"}).out, testing::ContainsRegex("Scrubbed +20.*, 1 findings"));
   EXPECT_EQ(Bobbin(database, {"quarantine", "delete", ToQueueId(id)}).exit_code, 0);
   EXPECT_EQ(Bobbin(database, {"scrub", "--rate", "100"}).exit_code, 0);
+}
+
+// What a scrub meets may end the daemon: it must not do so again before mail could be delivered.
+TEST_F(DamageUnderBobbind, IsNotLookedForAtOnceAfterAStart) {
+  const auto start = std::chrono::steady_clock::now();
+  RunningDaemon daemon({"--scrub-interval-seconds", "20", "--scrub-mib-per-second", "100"});
+  ASSERT_TRUE(Eventually([&] { return CountOf(daemon.Log(), " info scrubbed ") > 0; }))
+      << daemon.Log();
+  EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+  Stop(daemon);
 }
 
 }  // namespace

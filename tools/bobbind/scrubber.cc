@@ -4,6 +4,11 @@
 #include <utility>
 
 namespace bobbin::daemon {
+namespace {
+
+constexpr std::chrono::minutes kAfterStart{10};
+
+}  // namespace
 
 Result<std::unique_ptr<Scrubber>> Scrubber::Open(const Database& database, Options options,
                                                  EventLog& log) {
@@ -27,7 +32,9 @@ void Scrubber::Start() {
 }
 
 void Scrubber::Run() {
-  while (Wait(UntilNext())) ScrubOnce();
+  std::chrono::nanoseconds least = std::chrono::nanoseconds(options_.interval) / 10;
+  least = std::min<std::chrono::nanoseconds>(least, kAfterStart);
+  for (; Wait(std::max(UntilNext(), least)); least = {}) ScrubOnce();
 }
 
 bool Scrubber::Wait(std::chrono::nanoseconds time) {

@@ -1,9 +1,11 @@
 // Scrubber: verifies the whole database in the background of the daemon, again and again
 // (engine/scrub.h), and moves queued messages that it finds damaged out of the way of the others.
 //
-// A scrub begins one interval after the last one that ended, whichever program did it and whenever;
-// at once, when that is long ago or there was none. Each damaged row is logged once for as long as
-// the daemon runs.
+// A scrub begins one interval after the last one that ended, whichever program did it and whenever.
+// When that is long ago or there was none, it begins a tenth of the interval after Start, or ten
+// minutes after it if that is less: what it reads may end the process (engine/lost_pages.h), and a
+// daemon that is started again must come to deliver mail before that happens anew. Each damaged row
+// is logged once for as long as the daemon runs.
 //
 // Threads    One of its own, from Start on. Destruction ends a scrub that is under way at once.
 // Ownership  Borrows the log.
