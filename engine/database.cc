@@ -144,6 +144,7 @@ Result<Database> Database::Open(const fs::path& path, const DatabaseOptions& opt
   lmdb_options.free_bytes_min = options.free_bytes_min;
   lmdb_options.walk.row_is_right = RowIsRight(RecordCodec(identity.record_key));
   lmdb_options.walk.progress = options.walk_progress;
+  lmdb_options.walk.every_page = options.walk_every_page;
   lmdb_options.walked = options.walked;
   ASSIGN_OR_RETURN(VolatileState shared, OpenVolatileState(identity.database));
   lmdb_options.shared = shared.lmdb;

@@ -56,6 +56,7 @@ struct DatabaseOptions {
   // found comes here before the answer (engine/kv/lmdb_engine.h, Damage).
   std::function<void(const kv::PageWalkReport&)> walked;
   std::function<void(std::uint64_t done, std::uint64_t total)> walk_progress;
+  bool walk_every_page = false;  // Whether the disk can read those of long content, too.
 };
 
 struct MessageStoreInfo {

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "engine/database_directory.h"
 #include "engine/identity_file.h"
@@ -85,10 +86,18 @@ class OutputFile {
 
 Result<void> CopyInto(const kv::LmdbPageFile& file, const kv::LmdbMetaPages& pages,
                       std::size_t good, const OutputFile& copy) {
+  const std::uint64_t bad_begin = (1 - good) * pages.page_bytes;
   std::string piece(std::size_t{1} << 20, '\0');
+  std::vector<std::uint64_t> unreadable;
   for (std::uint64_t offset = 0;;) {
-    ASSIGN_OR_RETURN(const std::size_t count, file.Read(offset, piece));
+    ASSIGN_OR_RETURN(const std::size_t count, file.Read(offset, piece, unreadable));
     if (count == 0) break;
+    for (const std::uint64_t at : unreadable) {
+      if (at >= bad_begin && at < bad_begin + pages.page_bytes) continue;
+      return Fail(ErrorCode::kDiskError, "the disk cannot read page " +
+                                             std::to_string(at / pages.page_bytes) + " of " +
+                                             file.Path().string() + "; salvage it");
+    }
     RETURN_IF_ERROR(copy.Write(offset, std::string_view(piece).substr(0, count)));
     offset += count;
   }
@@ -97,7 +106,7 @@ Result<void> CopyInto(const kv::LmdbPageFile& file, const kv::LmdbMetaPages& pag
   std::string page(pages.page_bytes, '\0');
   std::memcpy(page.data(), &header, sizeof(header));
   std::memcpy(page.data() + sizeof(header), &meta, sizeof(meta));
-  return copy.Write((1 - good) * pages.page_bytes, page);
+  return copy.Write(bad_begin, page);
 }
 
 }  // namespace

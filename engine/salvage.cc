@@ -65,8 +65,7 @@ class Rebuild {
 
   Result<SalvageReport> Run(const kv::LmdbPageFile& source) {
     RETURN_IF_ERROR(Create());
-    RETURN_IF_ERROR(
-        Update([&](RowWriter& rows) { return deleted_.Load(source, rows, scan_.records); }));
+    RETURN_IF_ERROR(Update([&](RowWriter& rows) { return deleted_.Load(source, rows, scan_); }));
     RETURN_IF_ERROR(LoadRows(source));
     RETURN_IF_ERROR(MendCounters());
     RETURN_IF_ERROR(Update(
@@ -86,6 +85,7 @@ class Rebuild {
       return rows.PutCounters(counters);
     }));
     report_.deleted = deleted_.Messages();
+    report_.unreadable_pages = scan_.unreadable.size();
     engine_.reset();
     return report_;
   }
@@ -136,9 +136,9 @@ class Rebuild {
   }
 
   Result<void> LoadRow(const kv::LmdbPageFile& source, const FoundRecord& found, RowWriter& rows) {
-    value_.resize(found.bytes);
-    ASSIGN_OR_RETURN(const std::size_t count, source.Read(found.offset, value_));
-    const auto record = codec_.OpenStray(std::string_view(value_).substr(0, count));
+    ASSIGN_OR_RETURN(const bool is_there, ReadFound(source, found, scan_.unreadable, value_));
+    if (!is_there) return {};  // As if it had not been found.
+    const auto record = codec_.OpenStray(value_);
     if (!record || record->key != found.Key()) {
       return Fail(ErrorCode::kDiskError, "the source changed while it was read");
     }

@@ -55,9 +55,10 @@ struct SalvageReport : SalvagedMessages {
   std::map<std::string, SalvagedMessages> stores;  // By name; "": it is not known.
   std::uint64_t records = 0;                       // Found whole, stale ones too.
   std::uint64_t stale = 0;                         // Replaced or deleted.
-  std::uint64_t uncommitted = 0;  // Of a transaction that never was committed; left out.
-  std::uint64_t deleted = 0;      // Known by what the database remembers of them.
-  std::uint64_t bodies = 0;       // Of no message; exported.
+  std::uint64_t uncommitted = 0;       // Of a transaction that never was committed; left out.
+  std::uint64_t deleted = 0;           // Known by what the database remembers of them.
+  std::uint64_t bodies = 0;            // Of no message; exported.
+  std::uint64_t unreadable_pages = 0;  // Of 4 KiB; the disk failed (EIO), what they had is missing.
   bool is_proven = false;
 };
 

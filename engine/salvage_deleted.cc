@@ -8,17 +8,17 @@
 namespace bobbin {
 
 Result<void> SalvageDeleted::Load(const kv::LmdbPageFile& source, RowReader& rows,
-                                  std::vector<FoundRecord>& records) {
+                                  SalvageScan& scan) {
   *this = {};
+  std::vector<FoundRecord>& records = scan.records;
   const auto intervals = std::stable_partition(
       records.begin(), records.end(),
       [](const FoundRecord& record) { return record.table != table::kIndex.index; });
   std::vector<std::pair<std::uint64_t, DeletedMessages>> found;
   std::string value;
   for (auto record = intervals; record != records.end(); ++record) {
-    value.resize(record->bytes);
-    ASSIGN_OR_RETURN(const std::size_t count, source.Read(record->offset, value));
-    value.resize(count);
+    ASSIGN_OR_RETURN(const bool is_there, ReadFound(source, *record, scan.unreadable, value));
+    if (!is_there) continue;
     ASSIGN_OR_RETURN(const std::uint64_t first, KeyNumber8(record->Key(), 1));
     ASSIGN_OR_RETURN(const std::uint64_t last,
                      rows.DecodeReference(table::kIndex, record->Key(), value));

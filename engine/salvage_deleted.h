@@ -18,9 +18,8 @@ namespace bobbin {
 
 class SalvageDeleted {
  public:
-  // Takes the intervals out of `records`.
-  Result<void> Load(const kv::LmdbPageFile& source, RowReader& rows,
-                    std::vector<FoundRecord>& records);
+  // Takes the intervals out of the records.
+  Result<void> Load(const kv::LmdbPageFile& source, RowReader& rows, SalvageScan& scan);
 
   // Whether it is a row of a message that was deleted after it was written.
   Result<bool> IsOfDeleted(RowReader& rows, const FoundRecord& found, std::string_view value);

@@ -58,9 +58,11 @@ class Scan {
   Result<void> Find() {
     ASSIGN_OR_RETURN(const std::uint64_t file_bytes, file_.FileBytes());
     std::string window(std::min<std::uint64_t>(kWindowBytes, file_bytes), '\0');
+    std::vector<std::uint64_t> unreadable;
     for (std::uint64_t at = 0; at < file_bytes; at += kWindowBytes) {
       if (progress_) progress_(at, file_bytes);
-      ASSIGN_OR_RETURN(const std::size_t count, file_.Read(at, window));
+      ASSIGN_OR_RETURN(const std::size_t count, file_.Read(at, window, unreadable));
+      scan_.unreadable.insert(unreadable.begin(), unreadable.end());
       const std::string_view bytes = std::string_view(window).substr(0, count);
       for (std::size_t in_window = 0; in_window < count; in_window += page_bytes_) {
         RETURN_IF_ERROR(FindInPage((at + in_window) / page_bytes_, bytes.substr(in_window)));
@@ -98,8 +100,9 @@ class Scan {
     const std::optional<std::size_t> length = RecordCodec::LengthOf(value);
     if (length && *length > value.size()) {
       run_.resize(*length);
+      std::vector<std::uint64_t> unreadable;  // A window has it, too.
       ASSIGN_OR_RETURN(const std::size_t count,
-                       file_.Read(number * page_bytes_ + sizeof(header), run_));
+                       file_.Read(number * page_bytes_ + sizeof(header), run_, unreadable));
       value = std::string_view(run_).substr(0, count);
     }
     if (length && TryAdd(value.substr(0, *length), number * page_bytes_ + sizeof(header))) {
@@ -164,20 +167,23 @@ class Scan {
   }
 
   void Choose() {
-    // With one meta page gone, the other is of the last transaction if nothing is newer.
-    scan_.is_proven = is_free_ && (newest_is_last_ || last_sequence_ <= newest_);
+    // With one meta page gone, the other is of the last transaction if nothing is newer. What the
+    // disk cannot read may be.
+    const bool all_is_read =
+        scan_.unreadable.empty() || *scan_.unreadable.rbegin() < lmdb::kMetaPages * page_bytes_;
+    const bool last_is_known = newest_is_last_ || (last_sequence_ <= newest_ && all_is_read);
+    scan_.is_proven = is_free_ && last_is_known;
     std::vector<FoundRecord>& records = scan_.records;
     ChooseNames();
     if (scan_.is_proven || newest_is_last_) {
       scan_.uncommitted = std::erase_if(
           records, [&](const FoundRecord& record) { return record.sequence > newest_; });
     }
-    // A copy of an interval must have been committed. Where the last commit is not known, the
-    // highest number may be of a transaction that never was.
-    const bool last_is_known = newest_is_last_ || last_sequence_ <= newest_;
+    // A copy of an interval must have been committed. Beyond what a meta page tells, the highest
+    // number may be of a transaction that never was.
     std::erase_if(records, [&](const FoundRecord& record) {
       return record.table == table::kIndex.index &&
-             (scan_.is_proven || (!last_is_known && record.sequence >= last_sequence_));
+             (scan_.is_proven || (record.sequence > newest_ && record.sequence >= last_sequence_));
     });
     const std::size_t all = records.size();
     if (scan_.is_proven) {
@@ -226,6 +232,16 @@ class Scan {
 Result<SalvageScan> ScanForRecords(const kv::LmdbPageFile& file, const RecordCodec& codec,
                                    const ScanProgress& progress) {
   return Scan(file, codec, progress).Run();
+}
+
+Result<bool> ReadFound(const kv::LmdbPageFile& file, const FoundRecord& found,
+                       std::set<std::uint64_t>& unreadable, std::string& value) {
+  value.resize(found.bytes);
+  std::vector<std::uint64_t> pieces;
+  ASSIGN_OR_RETURN(const std::size_t count, file.Read(found.offset, value, pieces));
+  value.resize(count);
+  unreadable.insert(pieces.begin(), pieces.end());
+  return pieces.empty();
 }
 
 }  // namespace bobbin

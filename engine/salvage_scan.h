@@ -3,6 +3,8 @@
 // branch page is needed: a leaf says where its records are, a run of overflow pages begins with
 // one, and in a page that says nothing sensible they are found by their magic bytes.
 //
+// A page that the disk cannot read (EIO) counts as one of zeros.
+//
 // What is found may be stale: LMDB leaves the bytes of deleted and replaced rows on free pages.
 // Where a meta page and the list of free pages are whole, they tell what is stale; otherwise nobody
 // can, and only the newest record of each row is known.
@@ -10,6 +12,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +55,8 @@ struct SalvageScan {
   std::uint64_t uncommitted = 0;       // Of a transaction after the last.
   // Nothing deleted is among the records: a meta page and the list of free pages told.
   bool is_proven = false;
+  // Where the disk could not read: offsets of pieces of kv::lmdb::kPageBytesMin.
+  std::set<std::uint64_t> unreadable;
 };
 
 using ScanProgress = std::function<void(std::uint64_t done, std::uint64_t total)>;
@@ -59,5 +64,9 @@ using ScanProgress = std::function<void(std::uint64_t done, std::uint64_t total)
 // Errors are those of reading the file.
 Result<SalvageScan> ScanForRecords(const kv::LmdbPageFile& file, const RecordCodec& codec,
                                    const ScanProgress& progress = {});
+
+// Into `value`. False when the disk cannot read it a second time; `unreadable` says where, too.
+Result<bool> ReadFound(const kv::LmdbPageFile& file, const FoundRecord& found,
+                       std::set<std::uint64_t>& unreadable, std::string& value);
 
 }  // namespace bobbin

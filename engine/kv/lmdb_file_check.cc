@@ -77,7 +77,11 @@ class FreeTail {
     }
     reads_left_ -= pages;
     std::string content(bytes, '\0');
-    ASSIGN_OR_RETURN(const std::size_t count, file_.Read(page * page_bytes_, content));
+    std::vector<std::uint64_t> unreadable;
+    ASSIGN_OR_RETURN(const std::size_t count, file_.Read(page * page_bytes_, content, unreadable));
+    if (!unreadable.empty()) {
+      return NotADatabase(file_, "has a list of free pages that the disk cannot read; salvage it");
+    }
     content.resize(count);
     if (count < bytes) return NotADatabase(file_, "was cut off while it was read");
     return content;
@@ -110,13 +114,13 @@ Result<void> CheckLength(const LmdbPageFile& file, const Meta& meta) {
 
 Result<void> CheckMetaPages(const LmdbPageFile& file, const LmdbMetaPages& pages) {
   if (pages.BothSound()) return {};
-  if (pages.none_is_lmdb)
+  if (pages.none_is_lmdb && !pages.disk_fails)
     return NotADatabase(file, "is not an LMDB file, or has lost both meta pages; then salvage it");
   if (!pages.disagreement.empty()) {
     return NotADatabase(file, "has two meta pages that " + pages.disagreement + "; salvage it");
   }
   if (pages.NoneSound()) {
-    if (pages.metas[0].version == pages.metas[1].version &&
+    if (!pages.disk_fails && pages.metas[0].version == pages.metas[1].version &&
         pages.metas[0].version != lmdb::kFormatVersion) {
       return Fail(ErrorCode::kVersion, file.Path().string() + " " + pages.wrong[0]);
     }

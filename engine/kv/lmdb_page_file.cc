@@ -22,6 +22,7 @@ using lmdb::Tree;
 
 constexpr int kAttemptsMax = 10;
 constexpr std::size_t kPageBytesUsual = 4096;
+constexpr std::size_t kPieceBytes = lmdb::kPageBytesMin;  // Of what the disk cannot read.
 
 bool IsPageSize(std::uint32_t bytes) {
   return bytes >= lmdb::kPageBytesMin && bytes <= lmdb::kPageBytesMax && std::has_single_bit(bytes);
@@ -103,29 +104,37 @@ std::string Disagreement(const Meta& even, const Meta& odd) {
 
 // Both meta pages, whatever their size. Every open reads them, so not 128 KiB where the first page
 // says that less will do.
-Result<std::string> ReadStart(const LmdbPageFile& file) {
+Result<std::string> ReadStart(const LmdbPageFile& file, std::vector<std::uint64_t>& unreadable) {
   std::string start(2 * std::size_t{kPageBytesUsual}, '\0');
-  ASSIGN_OR_RETURN(std::size_t count, file.Read(0, start));
+  ASSIGN_OR_RETURN(std::size_t count, file.Read(0, start, unreadable));
   const bool enough =
       WhatIsWrongWith(start, 0).empty() &&
       lmdb::LoadAt<Meta>(start, sizeof(lmdb::PageHeader)).free_pages.page_bytes <= kPageBytesUsual;
   if (!enough) {
     start.resize(2 * std::size_t{lmdb::kPageBytesMax});
-    ASSIGN_OR_RETURN(count, file.Read(0, start));
+    ASSIGN_OR_RETURN(count, file.Read(0, start, unreadable));
   }
   start.resize(count);
   return start;
 }
 
 Result<LmdbMetaPages> ReadOnce(const LmdbPageFile& file) {
-  ASSIGN_OR_RETURN(const std::string start, ReadStart(file));
+  std::vector<std::uint64_t> unreadable;
+  ASSIGN_OR_RETURN(const std::string start, ReadStart(file, unreadable));
   ASSIGN_OR_RETURN(const std::uint64_t file_bytes, file.FileBytes());
   const std::string_view bytes = start;
   const auto page_at = [&](std::size_t offset) {
     return bytes.substr(std::min(offset, bytes.size()));
   };
   LmdbMetaPages pages;
-  pages.wrong[0] = WhatIsWrongWith(page_at(0), 0);
+  const auto what_is_wrong_at = [&](std::size_t offset, int index) -> std::string {
+    if (std::find(unreadable.begin(), unreadable.end(), offset) == unreadable.end()) {
+      return WhatIsWrongWith(page_at(offset), index);
+    }
+    pages.disk_fails = true;
+    return "cannot be read from the disk";
+  };
+  pages.wrong[0] = what_is_wrong_at(0, 0);
   pages.metas[0] = lmdb::LoadAt<Meta>(bytes, sizeof(lmdb::PageHeader));
   if (pages.wrong[0].empty()) {
     pages.page_bytes = pages.metas[0].free_pages.page_bytes;
@@ -136,7 +145,7 @@ Result<LmdbMetaPages> ReadOnce(const LmdbPageFile& file) {
       if (meta.magic == lmdb::kMagic && meta.free_pages.page_bytes == size) pages.page_bytes = size;
     }
   }
-  pages.wrong[1] = WhatIsWrongWith(page_at(pages.page_bytes), 1);
+  pages.wrong[1] = what_is_wrong_at(pages.page_bytes, 1);
   pages.metas[1] = lmdb::LoadAt<Meta>(bytes, pages.page_bytes + sizeof(lmdb::PageHeader));
   pages.none_is_lmdb = pages.metas[0].magic != lmdb::kMagic && pages.metas[1].magic != lmdb::kMagic;
   // When writing a meta page fails, LMDB puts back the former transaction and last page, and leaves
@@ -198,15 +207,31 @@ Result<std::uint64_t> LmdbPageFile::FileBytes() const {
   return static_cast<std::uint64_t>(status.st_size);
 }
 
-Result<std::size_t> LmdbPageFile::Read(std::uint64_t offset, std::span<char> into) const {
+Result<std::size_t> LmdbPageFile::Read(std::uint64_t offset, std::span<char> into,
+                                       std::vector<std::uint64_t>& unreadable) const {
+  unreadable.clear();
+  // From the first EIO on: it may be due to one piece of all that was asked for, and a failing disk
+  // takes seconds to say so again.
+  bool in_pieces = false;
   std::size_t done = 0;
   while (done < into.size()) {
-    const ssize_t count =
-        pread(file_, into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
+    const std::size_t rest = into.size() - done;
+    const std::uint64_t at = offset + done;
+    const std::size_t piece = std::min<std::size_t>(rest, kPieceBytes - at % kPieceBytes);
+    const std::size_t asked = in_pieces ? piece : rest;
+    const ssize_t count = pread(file_, into.data() + done, asked, static_cast<off_t>(at));
     if (count == 0) break;
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return tl::unexpected<Error>(LmdbError(errno, "reading " + path_.string()));
-    done += static_cast<std::size_t>(count);
+    if (count > 0) {
+      done += static_cast<std::size_t>(count);
+    } else if (errno == EIO) {
+      in_pieces = true;
+      if (asked > piece) continue;
+      std::fill_n(into.data() + done, piece, '\0');
+      unreadable.push_back(at - at % kPieceBytes);
+      done += piece;
+    } else if (errno != EINTR) {
+      return tl::unexpected<Error>(LmdbError(errno, "reading " + path_.string()));
+    }
   }
   return done;
 }
@@ -214,7 +239,7 @@ Result<std::size_t> LmdbPageFile::Read(std::uint64_t offset, std::span<char> int
 Result<LmdbMetaPages> ReadLmdbMetaPages(const LmdbPageFile& file) {
   for (int attempt = 1;; ++attempt) {
     ASSIGN_OR_RETURN(LmdbMetaPages pages, ReadOnce(file));
-    if (pages.BothSound() || attempt == kAttemptsMax) return pages;
+    if (pages.BothSound() || pages.disk_fails || attempt == kAttemptsMax) return pages;
     std::this_thread::sleep_for(std::chrono::microseconds(100));
   }
 }

@@ -1,6 +1,6 @@
 // A data.mdb read as a file, without LMDB: its bytes, its two meta pages, and what is wrong with
-// them. Nothing here maps the file, so that one which is cut off meanwhile is an answer, not
-// SIGBUS.
+// them. Nothing here maps the file, so that one which is cut off meanwhile, or a page that its disk
+// cannot read, is an answer, not SIGBUS.
 //
 // Threads  Any number may read one file.
 #pragma once
@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "engine/kv/lmdb_pages.h"
 #include "engine/result.h"
@@ -31,8 +32,11 @@ class LmdbPageFile {
   const std::filesystem::path& Path() const { return path_; }
   // Its length now.
   Result<std::uint64_t> FileBytes() const;
-  // How many bytes were there: fewer than asked for at the end of the file.
-  Result<std::size_t> Read(std::uint64_t offset, std::span<char> into) const;
+  // How many bytes were there: fewer than asked for at the end of the file. For each piece of
+  // kPageBytesMin that the disk cannot read (EIO) there are zeros, and its offset in `unreadable`,
+  // which is replaced; they ascend.
+  Result<std::size_t> Read(std::uint64_t offset, std::span<char> into,
+                           std::vector<std::uint64_t>& unreadable) const;
 
  private:
   LmdbPageFile(std::filesystem::path path, int file) : path_(std::move(path)), file_(file) {}
@@ -51,6 +55,7 @@ struct LmdbMetaPages {
   // What is wrong with them together, when each alone is sound.
   std::string disagreement;
   bool none_is_lmdb = false;  // Neither has LMDB's magic number.
+  bool disk_fails = false;    // One of them cannot be read, or both.
 
   bool BothSound() const { return wrong[0].empty() && wrong[1].empty() && disagreement.empty(); }
   bool NoneSound() const { return !wrong[0].empty() && !wrong[1].empty(); }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -124,12 +125,26 @@ class Walk {
     return {};
   }
 
+  // How many bytes are there; nothing, with findings, where the disk cannot read them.
+  Result<std::optional<std::size_t>> ReadOrFind(std::uint64_t offset, std::span<char> into) {
+    ASSIGN_OR_RETURN(const std::size_t count, file_.Read(offset, into, unreadable_));
+    if (unreadable_.empty()) return count;
+    std::uint64_t last = 0;
+    for (const std::uint64_t at : unreadable_) {
+      const std::uint64_t page = at / page_bytes_;
+      if (page != last) Find(page, "the disk cannot read it");
+      last = page;
+    }
+    return std::nullopt;
+  }
+
   // `levels`: of this page and those below it.
   Result<void> WalkPage(std::uint64_t number, int levels, const KeyBounds& bounds) {
     std::string& page = pages_[static_cast<std::size_t>(levels)];
     page.resize(page_bytes_);
-    ASSIGN_OR_RETURN(const std::size_t count, file_.Read(number * page_bytes_, page));
-    if (count != page_bytes_) {
+    ASSIGN_OR_RETURN(const auto count, ReadOrFind(number * page_bytes_, page));
+    if (!count) return {};
+    if (*count != page_bytes_) {
       Find(number, "the file ends in it");
       return {};
     }
@@ -284,7 +299,9 @@ class Walk {
     std::array<char, sizeof(PageHeader) + PageWalkOptions::kValueStartBytes> start{};
     std::size_t count = 0;
     if (node.data_page <= meta_.last_page) {
-      ASSIGN_OR_RETURN(count, file_.Read(node.data_page * page_bytes_, start));
+      ASSIGN_OR_RETURN(const auto there, ReadOrFind(node.data_page * page_bytes_, start));
+      if (!there) return {};
+      count = *there;
     }
     const std::string_view begin(start.data(), count);
     const auto header = LoadAt<PageHeader>(begin, 0);
@@ -298,13 +315,16 @@ class Walk {
     const std::string_view value_start = begin.substr(sizeof(header), node.data_bytes);
     const bool whole = value_start.size() == node.data_bytes;
     const bool is_row = kind_ == TreeKind::kRows;
-    if (is_row && IsRight({table_, node.key, value_start, whole})) return {};
-    std::string value(node.data_bytes, '\0');
-    ASSIGN_OR_RETURN(count, file_.Read(node.data_page * page_bytes_ + sizeof(header), value));
-    value.resize(count);
+    const bool is_right = is_row && IsRight({table_, node.key, value_start, whole});
+    if (is_right && !options_.every_page) return {};
+    value_.resize(node.data_bytes);
+    ASSIGN_OR_RETURN(const auto there,
+                     ReadOrFind(node.data_page * page_bytes_ + sizeof(header), value_));
+    if (!there) return {};
+    value_.resize(*there);
     if (!is_row) {
-      Free(number, node.key, value);
-    } else if (!IsRight({table_, node.key, value})) {
+      Free(number, node.key, value_);
+    } else if (!is_right && !IsRight({table_, node.key, value_})) {
       FindWrongRow(number);
     }
     return {};
@@ -363,6 +383,8 @@ class Walk {
   std::uint64_t file_pages_ = 0;
   std::vector<PageUse> uses_;
   std::array<std::string, lmdb::kDepthMax + 1> pages_;  // One per level: keys of it are bounds.
+  std::string value_;
+  std::vector<std::uint64_t> unreadable_;
   std::vector<std::pair<std::size_t, std::size_t>> places_;
   std::vector<std::pair<std::string, Tree>> tables_;
   TreeKind kind_ = TreeKind::kTables;

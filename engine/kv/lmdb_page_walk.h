@@ -11,7 +11,8 @@
 // checksums are for (engine/record.h).
 //
 // Whatever the bytes are, the walk ends: no page is visited twice. It reads each branch and leaf
-// page, and the first header of each run of overflow pages.
+// page, and the first header of each run of overflow pages. A page that the disk cannot read (EIO)
+// is a damaged one.
 //
 // Snapshot  The file may be written to meanwhile only if a read transaction of `meta`'s transaction
 //           is open: it keeps the pages of that state from being used again.
@@ -55,6 +56,8 @@ struct PageWalkReport {
 
 struct PageWalkOptions {
   bool list_free_pages = false;
+  // Overflow pages to their ends, too: whether the disk can read them.
+  bool every_page = false;
   // Whether a row belongs under its key. `value` may be the first kValueStartBytes of one on
   // overflow pages; if the answer is no, it is asked again about the whole. Null: every row does.
   static constexpr std::size_t kValueStartBytes = 560;

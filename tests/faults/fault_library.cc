@@ -30,6 +30,13 @@ Counters own_counters;
 Counters* counters = &own_counters;
 std::atomic<bool> armed{false};
 
+constexpr std::uint64_t kPageBytes = 4096;
+struct Unreadable {
+  char path[PATH_MAX];
+  std::uint64_t pages[kUnreadableMax];
+  std::size_t count;
+} unreadable;
+
 [[noreturn]] void KillThisProcess() {
   kill(getpid(), SIGKILL);
   for (;;) pause();
@@ -46,14 +53,40 @@ bool Fires(std::uint32_t call) {
 }
 
 // Not a stream or a std::string: this must not allocate.
-bool IsOf(int file, const char* name) {
+bool GetPath(int file, char (&path)[PATH_MAX]) {
   char link[64];
-  char path[PATH_MAX];
   std::snprintf(link, sizeof(link), "/proc/self/fd/%d", file);
   const ssize_t bytes = readlink(link, path, sizeof(path) - 1);
-  if (bytes < 0) return false;
-  path[bytes] = '\0';
-  return std::strstr(path, name) != nullptr;
+  path[bytes < 0 ? 0 : bytes] = '\0';
+  return bytes >= 0;
+}
+
+bool IsOf(int file, const char* name) {
+  char path[PATH_MAX];
+  return GetPath(file, path) && std::strstr(path, name) != nullptr;
+}
+
+bool IsUnreadable(int file) {
+  char path[PATH_MAX];
+  if (unreadable.count == 0 || !GetPath(file, path)) return false;
+  const std::size_t bytes = std::strlen(path);
+  const std::size_t end_bytes = std::strlen(unreadable.path);
+  return bytes >= end_bytes && std::strcmp(path + bytes - end_bytes, unreadable.path) == 0;
+}
+
+// Of `count` bytes at `offset`, how many come before a page that cannot be read.
+std::size_t ReadableBytes(int file, std::size_t count, std::uint64_t offset) {
+  const int before = errno;
+  std::size_t readable = count;
+  for (std::size_t i = 0; IsUnreadable(file) && i < unreadable.count; ++i) {
+    const std::uint64_t begin = unreadable.pages[i] * kPageBytes;
+    if (offset + count <= begin || offset >= begin + kPageBytes) continue;
+    const bool is_direct = (fcntl(file, F_GETFL) & O_DIRECT) != 0;
+    const std::size_t ahead = is_direct || begin <= offset ? 0 : begin - offset;
+    readable = ahead < readable ? ahead : readable;
+  }
+  errno = before;
+  return readable;
 }
 
 bool IsDatabase(int file) { return IsOf(file, "/data.mdb"); }
@@ -118,6 +151,11 @@ std::uint32_t CallsNamed(const char* name) {
 __attribute__((constructor)) void ArmFromEnvironment() {
   const char* text = std::getenv("BOBBIN_FAULT");
   if (text == nullptr) return;
+  char pages[512];
+  char path[512];
+  if (std::sscanf(text, "read-page %511s %511s", pages, path) == 2) {
+    return MakeUnreadable(pages, path);
+  }
   char calls[16];
   char times[16];
   char action[16];
@@ -149,6 +187,16 @@ void PassPoint() {
   if (Fires(kPoint) && active.action == Action::kKillAfter) KillThisProcess();
 }
 
+void MakeUnreadable(const char* pages, const char* path) {
+  unreadable.count = 0;
+  std::snprintf(unreadable.path, sizeof(unreadable.path), "%s", path);
+  for (const char* at = pages; *at != '\0' && unreadable.count < kUnreadableMax;) {
+    char* end = nullptr;
+    unreadable.pages[unreadable.count++] = std::strtoull(at, &end, 10);
+    at = *end == ',' ? end + 1 : end;
+  }
+}
+
 }  // namespace bobbin::faults
 
 // --- What stands before the C library's ---
@@ -167,6 +215,15 @@ ssize_t pwrite(int file, const void* bytes, std::size_t count, off_t offset) {
   const auto as = [&](std::size_t n) { return syscall(SYS_pwrite64, file, bytes, n, offset); };
   return Write(
       file, [&] { return as(count); }, [&] { return as(count / 2); });
+}
+
+ssize_t pread(int file, void* bytes, std::size_t count, off_t offset) {
+  const std::size_t readable = ReadableBytes(file, count, static_cast<std::uint64_t>(offset));
+  if (readable == 0 && count != 0) {
+    errno = EIO;
+    return -1;
+  }
+  return syscall(SYS_pread64, file, bytes, readable, offset);
 }
 
 ssize_t writev(int file, const iovec* parts, int count) {

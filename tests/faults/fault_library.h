@@ -7,11 +7,14 @@
 //   BOBBIN_FAULT="write 1 sticky short 0"      every write from the first on writes half
 //   BOBBIN_FAULT="durable 7 once kill-after 0" SIGKILL behind the seventh durable step
 //
+//   BOBBIN_FAULT="read-page 3,7 db/data.mdb"   pread of the pages 3 and 7 of that file says EIO
+//
 // Counted are calls on the files of a database alone (data.mdb, lock.mdb, shared memory), so that
 // pipes, sockets and logs of the process go on. Until it is armed every call passes.
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 namespace bobbin::faults {
@@ -52,5 +55,11 @@ void Arm(const Fault& fault, Counters& counters);
 
 // A moment between two calls that is counted, too: at it a process can only be killed.
 void PassPoint();
+
+// From now on pread says EIO of pages of 4 KiB of the file whose path ends in `path`: "3,7", up to
+// kUnreadableMax of them, instead of those before. Like the kernel it returns what lies before the
+// first of them; with O_DIRECT, where a request is one for the disk, nothing.
+inline constexpr std::size_t kUnreadableMax = 64;
+void MakeUnreadable(const char* pages, const char* path);
 
 }  // namespace bobbin::faults

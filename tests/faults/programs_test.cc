@@ -23,6 +23,7 @@
 #include "engine/database.h"
 #include "engine/identity_file.h"
 #include "engine/lock_table.h"
+#include "tests/faults/fault_for_children.h"
 #include "tests/support/child_process.h"
 #include "tests/support/file_bytes.h"
 #include "tests/support/matchers.h"
@@ -34,25 +35,11 @@
 namespace bobbin::daemon {
 namespace {
 
+using faults::FaultForChildren;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-// What is started while it lives has the library in front.
-class FaultForChildren {
- public:
-  explicit FaultForChildren(const std::string& fault) {
-    setenv("LD_PRELOAD", BOBBIN_FAULT_LIBRARY, 1);
-    setenv("BOBBIN_FAULT", fault.c_str(), 1);
-  }
-  ~FaultForChildren() {
-    unsetenv("LD_PRELOAD");
-    unsetenv("BOBBIN_FAULT");
-  }
-  FaultForChildren(const FaultForChildren&) = delete;
-  FaultForChildren& operator=(const FaultForChildren&) = delete;
-};
 
 std::string ContentOf(std::size_t number) {
   return "Subject: " + std::to_string(number) + "\r\n\r\n" +

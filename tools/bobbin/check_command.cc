@@ -40,6 +40,8 @@ Result<Checked> Check(const CommandLine& line, Depth depth) {
   options.walk_progress = [&](std::uint64_t done, std::uint64_t total) {
     progress.Show("checking pages", done, total);
   };
+  // What the disk cannot read would end the process when its content is looked at.
+  options.walk_every_page = depth == Depth::kDeep;
   progress.Show("checking pages", 0, 1);
   const Result<Database> database = OpenDatabase(line, options);
   // Damage that the walk found is what was asked for, no failure to find it.

@@ -62,6 +62,7 @@ void PrintJsonSummary(Output& output, const SalvageReport& report) {
                   {"records", report.records},
                   {"stale", report.stale},
                   {"uncommitted", report.uncommitted},
+                  {"unreadable_pages", report.unreadable_pages},
                   {"proven", report.is_proven}});
   output.PrintJson(summary);
 }
@@ -83,6 +84,10 @@ void PrintSummary(Output& output, const SalvageReport& report, const SalvageArgu
         fmt::format("What is left of the others is in {}/salvaged; {} contents there are "
                     "of no known message.",
                     arguments.target, report.bodies));
+  }
+  if (report.unreadable_pages != 0) {
+    output.Line(fmt::format("The disk could not read {} pages of {}; what was on them is missing.",
+                            report.unreadable_pages, arguments.source));
   }
   if (!report.is_proven) {
     output.Line(
