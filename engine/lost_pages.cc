@@ -23,9 +23,8 @@ void OnSigbus(int signal, siginfo_t* info, void*) {
   Write(program_name);
   Write(
       ": a page of the database cannot be read: data.mdb was cut off while it was open, or its "
-      "disk "
-      "fails. Nothing more was acknowledged. Look at the system's log, then at the database with "
-      "`bobbin check`; restore it, or salvage it into a new one\n");
+      "disk fails. Nothing more was acknowledged. Look at the system's log, then at the database "
+      "with `bobbin check --deep`; restore it, or salvage it into a new one\n");
   _exit(kExitLostPages);
 }
 

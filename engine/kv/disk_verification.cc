@@ -90,9 +90,25 @@ class Comparison {
     for (;;) {
       const ssize_t bytes = pread(file, chunk, kChunkBytes, static_cast<off_t>(offset));
       if (bytes >= 0) return static_cast<std::size_t>(bytes);
+      if (errno == EIO) return Unreadable(file, chunk, offset);
       if (errno != EINTR)
         return tl::unexpected<Error>(LmdbError(errno, "reading " + path_.string()));
     }
+  }
+
+  // Names the first page of the chunk that fails by itself; if none does now, its beginning.
+  tl::unexpected<Error> Unreadable(int file, char* chunk, std::uint64_t offset) const {
+    std::uint64_t at = offset;
+    for (std::size_t i = 0; i < kChunkBytes / kAlignment; ++i) {
+      const std::uint64_t page = offset + i * kAlignment;
+      if (pread(file, chunk, kAlignment, static_cast<off_t>(page)) >= 0 || errno != EIO) continue;
+      at = page;
+      break;
+    }
+    return Fail(ErrorCode::kDiskError,
+                "the disk cannot read " + path_.string() + " at byte " + std::to_string(at) +
+                    " (Input/output error): look at the system's log; `bobbin salvage` makes a new "
+                    "database of all that can be read, best on another disk");
   }
 
   const OpenFile& cached_;

@@ -22,7 +22,8 @@ struct DiskVerification {
   bool compared = true;           // False: the file system has no way past the page cache.
 };
 
-//   kDiskError  the disk still fails; or what differs stays, because somebody has it open
+//   kDiskError  the disk still fails, or cannot read some of the file; or what differs stays,
+//               because somebody has it open
 Result<DiskVerification> VerifyAgainstDisk(const std::filesystem::path& file);
 
 }  // namespace bobbin::kv

@@ -1,12 +1,13 @@
 // A page that the disk cannot read is a damaged page: check names it, salvage goes around it.
 //
-// Method: pread of chosen pages of one data.mdb says EIO, of bobbin with the fault
+// Method: pread of chosen pages of one data.mdb says EIO, of bobbin and bobbind with the fault
 // library in front and of this process, which is linked to it. One page after the other of a
 // database with all kinds of pages; what salvage finds is compared with what it finds where the
 // page has zeros.
 
 #include <gmock/gmock.h>
 
+#include <csignal>
 #include <optional>
 
 #include "engine/identity_file.h"
@@ -18,7 +19,9 @@
 #include "tests/faults/fault_library.h"
 #include "tests/support/file_bytes.h"
 #include "tests/support/matchers.h"
+#include "tests/support/not_checked.h"
 #include "tests/support/temporary_database.h"
+#include "tests/tools/running_daemon.h"
 #include "tests/tools_cli/documented_fields.h"
 #include "tests/tools_cli/run_program.h"
 
@@ -249,6 +252,25 @@ TEST_F(UnreadablePages, ThatAreAMetaPageAreMadeAnewByRepairMeta) {
   const test::Ended both = Bobbin({0, 1}, {"check"});
   EXPECT_EQ(both.exit_code, 66) << both.out;
   EXPECT_THAT(both.err, HasSubstr("two damaged meta pages"));
+}
+
+TEST(UnreadablePagesUnderBobbind, AreNamedAtItsStartWithWhatToDo) {
+  daemon::RunningDaemon daemon;
+  const auto kill = [&] {
+    daemon.Signal(SIGKILL);
+    daemon.Wait();
+  };
+  kill();
+  daemon.Start();
+  kill();
+  if (daemon.Log().find("compared=yes") == std::string::npos) {
+    return SayNotChecked("what a daemon says that cannot read a page", "there is no O_DIRECT here");
+  }
+  const FaultForChildren fault(std::string("read-page 3 ") + kFile);
+  EXPECT_THROW(daemon.Start(), std::runtime_error);
+  EXPECT_EQ(daemon.Wait(), 74);
+  EXPECT_THAT(daemon.Log(), AllOf(HasSubstr("the disk cannot read "), HasSubstr(" at byte 12288 "),
+                                  HasSubstr("bobbin salvage")));
 }
 
 }  // namespace
