@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/kv/kv_engine.h"
+#include "engine/kv/lmdb_page_nodes.h"
 
 namespace bobbin::kv {
 namespace {
@@ -168,44 +169,17 @@ class Walk {
     }
     // LMDB stops the process at a branch with one child, but for that of the free pages.
     const std::size_t nodes_min = is_branch && kind_ != TreeKind::kFreePages ? 2 : 1;
-    if (header.lower % 2 != 0 || header.lower < sizeof(header) + 2 * nodes_min ||
-        header.lower > header.upper || header.upper > page.size()) {
+    if (header.lower < sizeof(header) + 2 * nodes_min) {
       Find(number, "its free space cannot be where it says");
       return false;
     }
     return true;
   }
 
-  // Loads `nodes_` of this level: all inside the page, filling it from `upper` to its end.
   bool HasSoundNodes(std::uint64_t number, std::string_view page, bool is_branch) {
-    const auto header = LoadAt<PageHeader>(page, 0);
-    places_.clear();
-    bool descending = true;
-    for (std::size_t slot = sizeof(header); slot < header.lower; slot += 2) {
-      const auto offset = LoadAt<std::uint16_t>(page, slot);
-      const std::optional<Node> node = lmdb::NodeAt(page, offset, is_branch);
-      if (!node || offset < header.upper) {
-        Find(number, "a node lies outside of it");
-        return false;
-      }
-      descending = descending && (places_.empty() || offset < places_.back().first);
-      places_.emplace_back(offset, node->bytes);
-    }
-    if (descending) {
-      std::reverse(places_.begin(), places_.end());
-    } else {
-      std::sort(places_.begin(), places_.end());
-    }
-    std::size_t end = header.upper;
-    for (const auto& [offset, bytes] : places_) {
-      if (offset != end) {
-        Find(number, "its nodes do not lie one after the other");
-        return false;
-      }
-      end = offset + bytes;
-    }
-    if (end != page.size()) Find(number, "its nodes do not end where it ends");
-    return end == page.size();
+    const std::string_view wrong = nodes_.WhatIsWrongWith(page, is_branch);
+    if (!wrong.empty()) Find(number, std::string(wrong));
+    return wrong.empty();
   }
 
   bool HasSoundKeys(std::uint64_t number, std::string_view page, bool is_branch,
@@ -385,7 +359,7 @@ class Walk {
   std::array<std::string, lmdb::kDepthMax + 1> pages_;  // One per level: keys of it are bounds.
   std::string value_;
   std::vector<std::uint64_t> unreadable_;
-  std::vector<std::pair<std::size_t, std::size_t>> places_;
+  lmdb::PageNodes nodes_;
   std::vector<std::pair<std::string, Tree>> tables_;
   TreeKind kind_ = TreeKind::kTables;
   TreeCounts counts_;
