@@ -12,9 +12,10 @@
 //
 // The queue   A message that is queued and whole stays queued. A recipient who is TRUE stays TRUE
 //             and is not sent to again. Where the list of free pages or the last meta page is gone,
-//             stale states of messages, and deleted ones of which no trace is left, cannot be told
-//             from others: then is_proven is false, and everything queued is held, its recipients
-//             who are not TRUE in doubt, until an operator has looked at it.
+//             or a page in use no longer says which records are its own, stale states of messages,
+//             and deleted ones of which no trace is left, cannot be told from others: then
+//             is_proven is false, and everything queued is held, its recipients who are not TRUE in
+//             doubt, until an operator has looked at it.
 // Identity    The new database has the identifiers of the old one; only one of the two may be used.
 // Durability  It is made aside, flushed, and renamed into place. The source is only read.
 // Processes   Nobody may have the source open.

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "engine/keyspace.h"
+#include "engine/kv/lmdb_page_nodes.h"
 #include "engine/kv/lmdb_page_walk.h"
 
 namespace bobbin {
@@ -82,13 +83,14 @@ class Scan {
     if (header.number == number && header.flags == lmdb::kOverflowPage) {
       return FindInRun(number, header, bytes);
     }
-    const bool is_tree_page = header.number == number && header.lower >= sizeof(header) &&
-                              header.lower <= header.upper && header.upper <= page.size();
-    if (is_tree_page && header.flags == lmdb::kBranchPage) return {};
-    if (is_tree_page && header.flags == lmdb::kLeafPage) {
-      FindInLeaf(number, header, page);
-    } else {
+    const bool is_branch = header.flags == lmdb::kBranchPage;
+    const bool is_sound = header.number == number &&
+                          (is_branch || header.flags == lmdb::kLeafPage) &&
+                          nodes_.WhatIsWrongWith(page, is_branch).empty();
+    if (!is_sound) {
       FindAnywhere(number, page);
+    } else if (!is_branch) {
+      FindInLeaf(number, header, page);
     }
     return {};
   }
@@ -105,9 +107,9 @@ class Scan {
                        file_.Read(number * page_bytes_ + sizeof(header), run_, unreadable));
       value = std::string_view(run_).substr(0, count);
     }
-    if (length && TryAdd(value.substr(0, *length), number * page_bytes_ + sizeof(header))) {
+    if (TryAdd(value, number * page_bytes_ + sizeof(header)) != 0) {
       run_end_ = number + lmdb::OverflowPagesFor(*length, page_bytes_);
-    } else {
+    } else if (!newest_is_last_ || !IsFree(number)) {
       // A damaged number must not hide what follows.
       broken_run_end_ =
           number + std::min<std::uint64_t>(header.OverflowPages(),
@@ -117,40 +119,52 @@ class Scan {
   }
 
   void FindInLeaf(std::uint64_t number, const lmdb::PageHeader& header, std::string_view page) {
-    for (std::size_t slot = sizeof(header); slot + 2 <= header.lower; slot += 2) {
-      const auto node = lmdb::NodeAt(page, lmdb::LoadAt<std::uint16_t>(page, slot), false);
-      if (!node || node->data.empty()) continue;
-      const auto in_page = static_cast<std::uint64_t>(node->data.data() - page.data());
-      TryAdd(node->data, number * page_bytes_ + in_page);
+    for (std::size_t slot = sizeof(header); slot < header.lower; slot += 2) {
+      const auto offset = lmdb::LoadAt<std::uint16_t>(page, slot);
+      const lmdb::Node node = *lmdb::NodeAt(page, offset, false);
+      // With the byte that may fill it up: a damaged length that differs by it fits in, too.
+      const std::size_t data_at = sizeof(lmdb::NodeHeader) + node.key.size();
+      TryAdd(page.substr(offset + data_at, node.bytes - data_at),
+             number * page_bytes_ + offset + data_at);
     }
   }
 
   void FindAnywhere(std::uint64_t number, std::string_view page) {
+    const auto known = static_cast<std::ptrdiff_t>(scan_.records.size());
     for (std::size_t at = page.find(kRecordMagicBytes); at != std::string_view::npos;
          at = page.find(kRecordMagicBytes, at)) {
-      const std::string_view rest = page.substr(at);
-      const std::optional<std::size_t> length = RecordCodec::LengthOf(rest);
-      const bool is_record = length && *length <= rest.size() &&
-                             TryAdd(rest.substr(0, *length), number * page_bytes_ + at);
-      at += is_record ? *length : 1;  // What lies inside of a record is its content.
+      // What lies inside of a record is its content.
+      at += std::max<std::size_t>(1, TryAdd(page.substr(at), number * page_bytes_ + at));
     }
+    std::for_each(scan_.records.begin() + known, scan_.records.end(),
+                  [](FoundRecord& record) { record.is_doubtful = !record.is_on_free_page; });
   }
 
-  bool TryAdd(std::string_view value, std::uint64_t offset) {
-    const std::optional<StrayRecord> record = codec_.OpenStray(value);
-    if (record) Add(*record, offset, value);
-    return record.has_value();
+  // How long the record is that `bytes` begin with; 0: there is none.
+  std::size_t TryAdd(std::string_view bytes, std::uint64_t offset) {
+    const std::optional<std::size_t> length = RecordCodec::LengthOf(bytes);
+    if (!length || *length > bytes.size()) return 0;
+    const std::optional<StrayRecord> record = codec_.OpenStray(bytes.substr(0, *length));
+    if (!record) return 0;
+    Add(*record, offset, bytes.substr(0, *length));
+    return *length;
   }
+
+  bool IsFree(std::uint64_t page) const {
+    return is_free_ && (page >= is_free_->size() || (*is_free_)[page]);
+  }
+
+  // Of the index nothing else is kept.
+  static bool IsInterval(const FoundRecord& record) { return record.table == table::kIndex.index; }
 
   void Add(const StrayRecord& record, std::uint64_t offset, std::string_view value) {
-    ++scan_.found;
-    last_sequence_ = std::max(last_sequence_, record.sequence);
-    const std::uint64_t page = offset / page_bytes_;
-    const bool is_on_free_page = is_free_ && (page >= is_free_->size() || (*is_free_)[page]);
+    const bool is_on_free_page = IsFree(offset / page_bytes_);
     if (record.table == table::kMeta && record.key.starts_with('N')) {
       scan_.store_names.push_back(
           {std::string(record.key), std::string(value), record.sequence, is_on_free_page});
     }
+    ++scan_.found;
+    last_sequence_ = std::max(last_sequence_, record.sequence);
     if (CanBeMadeAnew(record) || record.key.size() > FoundRecord::kKeyBytesMax ||
         record.table.index >= table::kNames.size()) {
       return;
@@ -172,40 +186,57 @@ class Scan {
     const bool all_is_read =
         scan_.unreadable.empty() || *scan_.unreadable.rbegin() < lmdb::kMetaPages * page_bytes_;
     const bool last_is_known = newest_is_last_ || (last_sequence_ <= newest_ && all_is_read);
-    scan_.is_proven = is_free_ && last_is_known;
+    scan_.knows_free_pages = is_free_ && last_is_known;
     std::vector<FoundRecord>& records = scan_.records;
     ChooseNames();
-    if (scan_.is_proven || newest_is_last_) {
+    if (scan_.knows_free_pages || newest_is_last_) {
       scan_.uncommitted = std::erase_if(
           records, [&](const FoundRecord& record) { return record.sequence > newest_; });
     }
     // A copy of an interval must have been committed. Beyond what a meta page tells, the highest
     // number may be of a transaction that never was.
     std::erase_if(records, [&](const FoundRecord& record) {
-      return record.table == table::kIndex.index &&
-             (scan_.is_proven || (record.sequence > newest_ && record.sequence >= last_sequence_));
+      return IsInterval(record) && record.sequence > newest_ && record.sequence >= last_sequence_;
     });
     const std::size_t all = records.size();
-    if (scan_.is_proven) {
-      std::erase_if(records, [](const FoundRecord& record) { return record.is_on_free_page; });
+    if (scan_.knows_free_pages) {
+      std::erase_if(records, [](const FoundRecord& record) {
+        return record.is_on_free_page && !IsInterval(record);
+      });
     }
+    KeepOneOfEachRow();
+    scan_.stale = all - records.size();
+    const bool has_doubtful = std::any_of(
+        records.begin(), records.end(),
+        [](const FoundRecord& record) { return record.is_doubtful && !IsInterval(record); });
+    scan_.is_proven = scan_.knows_free_pages && !has_doubtful;
+    if (scan_.is_proven) std::erase_if(records, IsInterval);
+  }
+
+  // The newest; where free pages are known, what a page in use says that it has is the row, and
+  // what may lie in the free space of another is not.
+  void KeepOneOfEachRow() {
     const auto row = [](const FoundRecord& record) {
       return std::tuple(record.table, record.Key());
     };
+    const auto is_remnant = [&](const FoundRecord& record) {
+      return scan_.knows_free_pages && record.is_doubtful && !IsInterval(record);
+    };
+    std::vector<FoundRecord>& records = scan_.records;
     std::sort(records.begin(), records.end(), [&](const FoundRecord& a, const FoundRecord& b) {
-      return std::tuple(row(a), b.sequence) < std::tuple(row(b), a.sequence);
+      return std::tuple(row(a), is_remnant(a), b.sequence) <
+             std::tuple(row(b), is_remnant(b), a.sequence);
     });
     records.erase(
         std::unique(records.begin(), records.end(),
                     [&](const FoundRecord& a, const FoundRecord& b) { return row(a) == row(b); }),
         records.end());
-    scan_.stale = all - records.size();
   }
 
   void ChooseNames() {
     std::erase_if(scan_.store_names, [&](const FoundName& name) {
       const bool is_uncommitted = name.sequence > newest_;
-      return (scan_.is_proven && (is_uncommitted || name.is_on_free_page)) ||
+      return (scan_.knows_free_pages && (is_uncommitted || name.is_on_free_page)) ||
              (newest_is_last_ && is_uncommitted);
     });
     std::sort(scan_.store_names.begin(), scan_.store_names.end(),
@@ -220,6 +251,7 @@ class Scan {
   bool newest_is_last_ = false;
   std::optional<std::vector<bool>> is_free_;
   std::uint64_t last_sequence_ = 0;
+  kv::lmdb::PageNodes nodes_;
   // The page after the overflow pages that are being passed: of a whole record, and of another.
   std::uint64_t run_end_ = 0;
   std::uint64_t broken_run_end_ = 0;

@@ -1,13 +1,15 @@
 // The first half of salvage: every whole record in a data.mdb, proved by its checksum, which the
 // text of a mail cannot have (engine/record.h). Each page is looked at for itself, no meta or
 // branch page is needed: a leaf says where its records are, a run of overflow pages begins with
-// one, and in a page that says nothing sensible they are found by their magic bytes.
+// one, and in a page that says nothing sensible, or has a gap between its nodes, they are found by
+// their magic bytes.
 //
 // A page that the disk cannot read (EIO) counts as one of zeros.
 //
 // What is found may be stale: LMDB leaves the bytes of deleted and replaced rows on free pages.
 // Where a meta page and the list of free pages are whole, they tell what is stale; otherwise nobody
-// can, and only the newest record of each row is known.
+// can, and only the newest record of each row is known. So it is with what magic bytes alone show
+// on a page in use: it may lie in its free space.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +31,7 @@ struct FoundRecord {
   std::uint64_t sequence = 0;
   std::uint32_t bytes = 0;
   bool is_on_free_page = false;
+  bool is_doubtful = false;  // Of a page in use, but maybe of its free space.
   std::uint8_t table = 0;
   std::uint8_t key_bytes = 0;
   std::array<char, kKeyBytesMax> key{};
@@ -53,7 +56,10 @@ struct SalvageScan {
   std::uint64_t found = 0;             // Whole records, stale ones too.
   std::uint64_t stale = 0;             // Replaced by newer ones, or deleted.
   std::uint64_t uncommitted = 0;       // Of a transaction after the last.
-  // Nothing deleted is among the records: a meta page and the list of free pages told.
+  // Of what lies on free pages nothing but intervals is among the records.
+  bool knows_free_pages = false;
+  // Nothing deleted is among the records: a meta page and the list of free pages told, and none is
+  // doubtful.
   bool is_proven = false;
   // Where the disk could not read: offsets of pieces of kv::lmdb::kPageBytesMin.
   std::set<std::uint64_t> unreadable;

@@ -172,6 +172,85 @@ class Salvaging : public testing::Test {
     return bytes;
   }
 
+  // The page of the last message has what is left of one that the last transaction deleted.
+  std::pair<EntryId, EntryId> MakePastThatEndsWithADeletion() {
+    MakePast(16);
+    database_.Open();
+    const EntryId kept = Submit(100, "later@x.test");
+    kept_[kept] = Describe(database_.Database(), kept);
+    const EntryId gone = Submit(100, "later@x.test");
+    Must(database_.Store().AbortSubmit(gone));
+    const MessageId id{gone.Object()};
+    Must(database_.Store().DeleteMessages(database_.Store().Folders().outbox, {&id, 1}));
+    deleted_.push_back(gone);
+    database_.Close();
+    sound_ = ReadFile(File());
+    return {kept, gone};
+  }
+
+  std::set<std::size_t> LeavesOf(const SalvageScan& scan) const {
+    std::set<std::size_t> leaves;
+    for (const FoundRecord& record : scan.records) {
+      const std::size_t page = record.offset / kPage;
+      const auto header = lmdb::LoadAt<lmdb::PageHeader>(sound_, page * kPage);
+      if (header.flags == lmdb::kLeafPage) leaves.insert(page);
+    }
+    return leaves;
+  }
+
+  bool IsLeafOfIntervals(std::size_t page) const {
+    const std::string_view bytes = std::string_view(sound_).substr(page * kPage, kPage);
+    const auto header = lmdb::LoadAt<lmdb::PageHeader>(bytes, 0);
+    if (header.number != page || header.flags != lmdb::kLeafPage) return false;
+    const RecordCodec codec(Must(ReadIdentityFile(database_.Path())).record_key);
+    for (std::size_t slot = sizeof(header); slot < header.lower; slot += 2) {
+      const auto node = lmdb::NodeAt(bytes, lmdb::LoadAt<std::uint16_t>(bytes, slot), false);
+      const auto record = codec.OpenStray(node->data);
+      if (record && record->table == table::kIndex && record->key[0] == 't') return true;
+    }
+    return false;
+  }
+
+  // 0: it is not there.
+  static std::size_t PageOf(const SalvageScan& scan, const EntryId& message) {
+    for (const FoundRecord& record : scan.records) {
+      if (record.table == table::kMessages.index && record.Key() == Key8(message.Object())) {
+        return record.offset / kPage;
+      }
+    }
+    return 0;
+  }
+
+  static void ExpectHasAllOf(const SalvageScan& scan, const SalvageScan& sound) {
+    std::map<std::pair<std::uint8_t, std::string>, std::uint64_t> found;
+    for (const FoundRecord& record : scan.records) {
+      found[{record.table, std::string(record.Key())}] = record.sequence;
+    }
+    for (const FoundRecord& record : sound.records) {
+      ASSERT_EQ((found[{record.table, std::string(record.Key())}]), record.sequence);
+    }
+  }
+
+  SalvageScan ScanNow() const {
+    const RecordCodec codec(Must(ReadIdentityFile(database_.Path())).record_key);
+    return Must(ScanForRecords(Must(kv::LmdbPageFile::Open(File())), codec));
+  }
+
+  // Where the bytes of a leaf are that say what it has: its header, its slots, and of each node the
+  // header.
+  std::vector<std::size_t> StructureOf(std::size_t leaf) const {
+    std::vector<std::size_t> places;
+    const auto header = lmdb::LoadAt<lmdb::PageHeader>(sound_, leaf * kPage);
+    for (std::size_t at = 0; at < header.lower; ++at) places.push_back(leaf * kPage + at);
+    for (std::size_t slot = sizeof(header); slot < header.lower; slot += 2) {
+      const auto node = lmdb::LoadAt<std::uint16_t>(sound_, leaf * kPage + slot);
+      for (std::size_t i = 0; i < sizeof(lmdb::NodeHeader); ++i) {
+        places.push_back(leaf * kPage + node + i);
+      }
+    }
+    return places;
+  }
+
   std::string WithoutMetaAndBranchPages() const {
     std::string bytes = sound_;
     bytes.replace(0, 2 * kPage, std::string(2 * kPage, '\0'));
@@ -342,6 +421,129 @@ TEST_F(Salvaging, ARunOfThePastHidesNoPageThatIsThereNow) {
     std::memcpy(run.data(), &header, sizeof(header));
     EXPECT_EQ(found_with(page, run), found_with(page, std::string(kPage, '\0'))) << "page " << page;
   }
+}
+
+// Of a header, of slots, of the headers of nodes: the bytes of all records are as they were.
+TEST_F(Salvaging, AFlippedBitOfALeafHidesNoRecordAndRevivesNone) {
+  const auto [kept, gone] = MakePastThatEndsWithADeletion();
+  const SalvageScan sound = ScanNow();
+  ASSERT_TRUE(sound.is_proven);
+  const std::set<std::size_t> leaves = LeavesOf(sound);
+  const std::size_t leaf_of_kept = PageOf(sound, kept);
+  const auto header = lmdb::LoadAt<lmdb::PageHeader>(sound_, leaf_of_kept * kPage);
+  ASSERT_THAT(sound_.substr(leaf_of_kept * kPage + header.lower, header.upper - header.lower),
+              HasSubstr(Key8(gone.Object())))
+      << "its free space has nothing of the deleted message";
+
+  int flips = 0;
+  int doubtful = 0;
+  int revived = 0;
+  for (const std::size_t leaf : leaves) {
+    const std::vector<std::size_t> places = StructureOf(leaf);
+    for (std::size_t i = 0; i < 8 * places.size(); i += leaf == leaf_of_kept ? 1 : 11) {
+      std::string bytes = sound_;
+      bytes[places[i / 8]] = static_cast<char>(bytes[places[i / 8]] ^ (1 << i % 8));
+      WriteFile(File(), bytes);
+      SCOPED_TRACE(testing::Message()
+                   << "page " << leaf << ", byte " << places[i / 8] % kPage << ", bit " << i % 8);
+      const SalvageScan scan = ScanNow();
+      ExpectHasAllOf(scan, sound);
+      if (scan.is_proven) {
+        ASSERT_EQ(scan.records.size(), sound.records.size());
+      }
+      const bool is_back = PageOf(scan, gone) != 0;
+      ++flips;
+      doubtful += scan.is_proven ? 0 : 1;
+      revived += is_back ? 1 : 0;
+      if (i % 64 != 0) continue;
+      const SalvageReport report = SalvageNow();
+      EXPECT_EQ(report.is_proven, scan.is_proven);
+      EXPECT_TRUE(report.is_proven || report.held == report.queued);
+      EXPECT_EQ(report.damaged + report.lost + report.moved, 0U) << Details();
+      const Database salvaged = OpenTarget();
+      EXPECT_EQ(CountRestored(salvaged), kept_.size());
+      for (const EntryId& id : deleted_) EXPECT_FALSE(IsStored(salvaged, id)) << id.ToHex();
+    }
+  }
+  std::printf("%d bits: %d leave doubts, %d show what was deleted\n", flips, doubtful, revived);
+  EXPECT_GT(doubtful, 100);
+  EXPECT_GT(revived, 100);
+}
+
+// Of an aborted transaction it can even be the newer one, as the next has the same number.
+TEST_F(Salvaging, WhatIsInTheFreeSpaceOfABrokenPageGivesWayToTheRow) {
+  const EntryId kept = MakePastThatEndsWithADeletion().first;
+  const SalvageScan sound = ScanNow();
+  const RecordCodec codec(Must(ReadIdentityFile(database_.Path())).record_key);
+  const std::uint64_t newest = std::max(lmdb::LoadAt<lmdb::Meta>(sound_, 16).transaction,
+                                        lmdb::LoadAt<lmdb::Meta>(sound_, kPage + 16).transaction);
+  int branches = 0;
+  for (const std::size_t page : PagesInUse()) {
+    const auto header = lmdb::LoadAt<lmdb::PageHeader>(sound_, page * kPage);
+    if (header.number != page || header.flags != lmdb::kBranchPage) continue;
+    ++branches;
+    for (const std::uint64_t message : {kept.Object(), std::uint64_t{987'654}}) {
+      std::string record;
+      codec.Seal(RecordKind::kMessage, table::kMessages, Key8(message), newest, "x", record);
+      std::string bytes = sound_;
+      // LMDB has left something in it already.
+      record.resize(static_cast<std::size_t>(header.upper - header.lower));
+      bytes.replace(page * kPage + header.lower, record.size(), record);
+      bytes[page * kPage + 12] = static_cast<char>(bytes[page * kPage + 12] ^ 2);  // `lower`.
+      WriteFile(File(), bytes);
+      const SalvageScan scan = ScanNow();
+      ExpectHasAllOf(scan, sound);
+      EXPECT_EQ(scan.is_proven, message == kept.Object());
+      for (const FoundRecord& found : scan.records) {
+        EXPECT_EQ(found.is_doubtful, found.Key() == Key8(987'654));
+      }
+    }
+  }
+  EXPECT_GT(branches, 0);
+}
+
+// Of the row that tells of it there is only a copy on a free page.
+TEST_F(Salvaging, WhatABrokenPageRevivesIsDeletedAlsoByACopyOfTheInterval) {
+  const auto [kept, gone] = MakePastThatEndsWithADeletion();
+  database_.Open();
+  Must(database_.Store().CreateFolder(database_.Store().Folders().inbox, "Later"));
+  database_.Close();
+  sound_ = ReadFile(File());
+  std::string bytes = sound_;
+  bytes[PageOf(ScanNow(), kept) * kPage + 12] ^= 2;  // `lower`.
+  WriteFile(File(), bytes);
+  ASSERT_NE(PageOf(ScanNow(), gone), 0U);
+  for (const std::size_t page : PagesInUse()) {
+    if (IsLeafOfIntervals(page)) bytes.replace(page * kPage, kPage, std::string(kPage, '\0'));
+  }
+  WriteFile(File(), bytes);
+  const SalvageReport report = SalvageNow();
+  EXPECT_FALSE(report.is_proven);
+  EXPECT_GT(report.deleted, 0U);
+  EXPECT_EQ(report.damaged + report.lost, 0U) << "it is not whole, but it is back: " << Details();
+  EXPECT_EQ(CountRestored(OpenTarget()), kept_.size());
+}
+
+// And its number is damaged, so that it does not tell itself apart.
+TEST_F(Salvaging, ARunOfThePastOnAFreePageHidesNoBrokenPage) {
+  MakePastThatEndsWithADeletion();
+  const SalvageScan sound = ScanNow();
+  const std::vector<std::size_t> used = PagesInUse();
+  int hidden = 0;
+  for (const std::size_t leaf : LeavesOf(sound)) {
+    std::size_t run = leaf - 1;
+    while (run > 1 && std::find(used.begin(), used.end(), run) != used.end()) --run;
+    if (run == 1 || leaf - run >= 16) continue;
+    std::string bytes = sound_;
+    const lmdb::PageHeader header{run, 0, lmdb::kOverflowPage, 16, 0};
+    std::memcpy(bytes.data() + run * kPage, &header, sizeof(header));
+    bytes[leaf * kPage + 4] ^= 1;
+    WriteFile(File(), bytes);
+    SCOPED_TRACE(testing::Message() << "page " << leaf);
+    ExpectHasAllOf(ScanNow(), sound);
+    ++hidden;
+  }
+  EXPECT_GT(hidden, 3);
 }
 
 // What a mail says is a record is none: not one sealed with another key, not a copy of a real one.

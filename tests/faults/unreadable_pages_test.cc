@@ -8,10 +8,9 @@
 #include <gmock/gmock.h>
 
 #include <csignal>
-#include <optional>
+#include <stdexcept>
 
 #include "engine/identity_file.h"
-#include "engine/keyspace.h"
 #include "engine/kv/lmdb_page_walk.h"
 #include "engine/salvage.h"
 #include "engine/salvage_scan.h"
