@@ -461,7 +461,7 @@ TEST_F(Salvaging, AFlippedBitOfALeafHidesNoRecordAndRevivesNone) {
       EXPECT_TRUE(report.is_proven || report.held == report.queued);
       EXPECT_EQ(report.damaged + report.lost + report.moved, 0U) << Details();
       const Database salvaged = OpenTarget();
-      EXPECT_EQ(CountRestored(salvaged), kept_.size());
+      EXPECT_EQ(CountRestored(salvaged, report.is_proven ? Core : Unproven), kept_.size());
       for (const EntryId& id : deleted_) EXPECT_FALSE(IsStored(salvaged, id)) << id.ToHex();
     }
   }
@@ -521,7 +521,7 @@ TEST_F(Salvaging, WhatABrokenPageRevivesIsDeletedAlsoByACopyOfTheInterval) {
   EXPECT_FALSE(report.is_proven);
   EXPECT_GT(report.deleted, 0U);
   EXPECT_EQ(report.damaged + report.lost, 0U) << "it is not whole, but it is back: " << Details();
-  EXPECT_EQ(CountRestored(OpenTarget()), kept_.size());
+  EXPECT_EQ(CountRestored(OpenTarget(), Unproven), kept_.size());
 }
 
 // And its number is damaged, so that it does not tell itself apart.
