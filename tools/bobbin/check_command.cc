@@ -20,7 +20,7 @@ enum class Depth { kQuick, kNormal, kDeep };
 // file says: without it there is nothing to check.
 std::optional<Finding> WhyItDoesNotOpen(const std::filesystem::path& path, const Error& error) {
   if (error.code != ErrorCode::kNotADatabase || !ReadIdentityFile(path)) return {};
-  Finding finding{"-", "", error.detail};
+  Finding finding{std::string(kNoTable), "", error.detail};
   const Result<kv::LmdbPageFile> file = kv::LmdbPageFile::Open(path / "data.mdb");
   if (!file) {
     finding.advice = "restore a backup, or salvage what is there";

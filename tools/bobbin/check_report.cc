@@ -15,7 +15,7 @@ std::string Text(const kv::PageFinding& finding) {
 
 // Pages of no table are those of the list of tables, or of free pages.
 std::string TableOf(const kv::PageFinding& finding) {
-  return finding.table.empty() ? "-" : finding.table;
+  return finding.table.empty() ? std::string(kNoTable) : finding.table;
 }
 
 void PrintJsonReport(Output& output, const Checked& checked) {
@@ -55,9 +55,10 @@ void PrintReport(Output& output, const Checked& checked) {
         {{TableOf(finding)}, {}, {std::to_string(finding.page)}, {Text(finding), Style::kBad}});
   }
   for (const Finding& finding : report.findings) {
+    const bool is_of_a_page = finding.page != 0 || finding.table == kNoTable;
     table.AddRow({{finding.table},
                   {finding.key},
-                  {finding.page == 0 ? "" : std::to_string(finding.page)},
+                  {is_of_a_page ? std::to_string(finding.page) : ""},
                   {finding.Text(), Style::kBad}});
   }
   table.Flush();

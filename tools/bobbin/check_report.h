@@ -1,10 +1,15 @@
 // What a look at a whole database found, as `check` and `scrub` print it.
 #pragma once
 
+#include <string_view>
+
 #include "engine/database.h"
 #include "tools/bobbin/command_line.h"
 
 namespace bobbin::cli {
+
+// For pages of none, among them the meta pages.
+inline constexpr std::string_view kNoTable = "-";
 
 struct Checked {
   kv::PageWalkReport pages;
