@@ -95,11 +95,11 @@ class Sending {
     }
   }
   std::size_t TimesOffered(const std::string& address) const {
-    std::size_t times = 0;
+    std::ptrdiff_t times = 0;
     for (const TransportScript::Offer& offer : script_.offers) {
       times += std::count(offer.addresses.begin(), offer.addresses.end(), address);
     }
-    return times;
+    return static_cast<std::size_t>(times);
   }
   RecipientDelivery StoredDelivery(std::uint32_t row) {
     return Must(Must(Db().OpenMessageForOperator(Number())).GetRecipientTable()).at(row).delivery;
