@@ -442,7 +442,13 @@ Result<void> LmdbEnvironment::View(const std::function<Result<void>(ReadTransact
 }
 
 Result<PageWalkReport> LmdbEnvironment::Walk(const PageWalkOptions& options) {
-  RETURN_IF_ERROR(AdoptReplacement());
+  bool replaced = false;
+  {
+    const std::shared_lock map_lock(map_mutex_);
+    RETURN_IF_ERROR(CheckMap());
+    ASSIGN_OR_RETURN(replaced, IsReplaced());
+  }
+  if (replaced) RETURN_IF_ERROR(AdoptReplacement());
   Result<PageWalkReport> report;
   {
     const std::shared_lock map_lock(map_mutex_);
