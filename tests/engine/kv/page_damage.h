@@ -111,9 +111,7 @@ class DamagedCopy {
   bool rewritten_ = false;
 };
 
-#if defined(__SANITIZE_THREAD__)
-inline constexpr int kDamageCases = 5;  // There is one thread.
-#elif defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 inline constexpr int kDamageCases = 20;  // Each is a process, which the sanitizers make slow.
 #else
 inline constexpr int kDamageCases = 300;
